@@ -1,0 +1,118 @@
+"""What an engine is: something that continues a conversation with images."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+
+from evalkit.images import ImageFile
+from evalkit.records import Timing, Usage
+
+Part = str | ImageFile
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message of a conversation.
+
+    Attributes:
+        role: "system", "user", "assistant" or "tool".
+        parts: texts and images in the order in which the model sees them.
+    """
+
+    role: str
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined."""
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def images(self) -> tuple[ImageFile, ...]:
+        """The image parts, in order."""
+        return tuple(part for part in self.parts if isinstance(part, ImageFile))
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How tokens are drawn. Temperature 0 is greedy; None leaves the engine's default."""
+
+    temperature: float = 0.0
+    top_p: float | None = None
+    top_k: int | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation.
+
+    Attributes:
+        messages: the whole conversation so far.
+        sampling: see `Sampling`.
+        max_tokens: limit for this generation.
+        stop: strings that end the generation. Every engine returns the text *with* the stop
+            string that ended it, so that a protocol sees the same text from each.
+        tools: JSON function declarations (OpenAI form) for models that take tools through their
+            chat template; empty for text protocols.
+        key: names the trajectory ("sample/arm/repeat"), for engines that route or replay.
+        turn: 0-based turn of the trajectory.
+    """
+
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    tools: tuple[dict[str, Any], ...] = ()
+    key: str = ""
+    turn: int = 0
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back. `timing.generate_s` is left to the caller; `retries` counts repeated tries."""
+
+    text: str
+    finish_reason: str = "stop"
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+    retries: int = 0
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """The seam behind which every model sits. `start` before the first request, `close` at the end."""
+
+    async def start(self) -> dict[str, Any]:
+        """Load or reach the model.
+
+        Returns:
+            What the run records of the engine: kind, served model, versions, device. JSON values.
+
+        Raises:
+            EvalkitError: it cannot be used, and what to do about it.
+        """
+        ...
+
+    async def generate(self, request: Request) -> Completion:
+        """Continue the conversation.
+
+        Raises:
+            ContextLengthError: the conversation does not fit.
+            EngineUnavailableError: no request can succeed any more.
+            EngineError: this request failed for good.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free everything; safe to call twice."""
+        ...
+
+
+def cut_at_stop(text: str, stop: tuple[str, ...]) -> str:
+    """`text` up to and including the first stop string in it."""
+    ends = [(at, len(mark)) for mark in stop if (at := text.find(mark)) >= 0]
+    if not ends:
+        return text
+    at, length = min(ends)
+    return text[: at + length]

@@ -1,0 +1,186 @@
+"""An image as its file's own bytes: read when needed, named by content, decoded only on request."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from evalkit.errors import DataError, one_line
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/gif": "gif",
+               "image/bmp": "bmp", "image/tiff": "tiff"}  # fmt: skip
+_JPEG_END = b"\xff\xd9"
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+class ImageHeader(msgspec.Struct, frozen=True):
+    """What is known of an image without decoding it: the form in which records name images.
+
+    Attributes:
+        sha256: hex digest of the encoded bytes; also the file's name in a run folder.
+        mime: media type found in the bytes, whatever the file is called.
+        width: pixels.
+        height: pixels.
+        size: encoded length in bytes.
+    """
+
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    mime: str
+    width: int
+    height: int
+    size: int
+
+    @property
+    def filename(self) -> str:
+        """Name of the image in a run folder's `images/`."""
+        return f"{self.sha256}.{_EXTENSIONS.get(self.mime, 'bin')}"
+
+
+class ImageFile:
+    """An encoded image behind a lazy handle; safe to share between trajectories and threads.
+
+    The bytes are what a server is sent and what a run folder stores. Nothing is decoded
+    unless `open` is called.
+    """
+
+    __slots__ = ("_header", "_lock", "_read", "name")
+
+    def __init__(self, read: Callable[[], bytes], name: str) -> None:
+        self._read = read
+        self.name = name
+        self._header: ImageHeader | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"ImageFile({self.name!r})"
+
+    @classmethod
+    def from_path(cls, path: str | os.PathLike[str]) -> ImageFile:
+        """An image on disk; it is read at each use and never kept."""
+        file = Path(path)
+        return cls(file.read_bytes, str(file))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "image") -> ImageFile:
+        """An image already in memory (a tool's result, a data set's cell)."""
+        return cls(lambda: data, name)
+
+    @classmethod
+    def generated(cls, make: Callable[[], bytes], name: str) -> ImageFile:
+        """An image made by `make` when first needed and then kept."""
+        kept: list[bytes] = []
+        lock = threading.Lock()
+
+        def read() -> bytes:
+            with lock:
+                if not kept:
+                    kept.append(make())
+                return kept[0]
+
+        return cls(read, name)
+
+    @classmethod
+    def from_pil(cls, image: PILImage, name: str = "image") -> ImageFile:
+        """A decoded image, encoded losslessly (PNG, fastest compression)."""
+        buffer = io.BytesIO()
+        image.save(buffer, format="PNG", compress_level=1)
+        return cls.from_bytes(buffer.getvalue(), name)
+
+    def read(self) -> bytes:
+        """The encoded bytes.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        try:
+            return self._read()
+        except OSError as error:
+            raise DataError(f"cannot read image {self.name}: {error.strerror or one_line(error)}") from error
+
+    @property
+    def header(self) -> ImageHeader:
+        """Digest, type and size of the image; computed once.
+
+        Raises:
+            DataError: the bytes are not an image, or end before the image does.
+        """
+        with self._lock:
+            if self._header is None:
+                self._header = _inspect(self.read(), self.name)
+            return self._header
+
+    def open(self) -> PILImage:
+        """The decoded image, upright and as stored (no mode conversion).
+
+        Raises:
+            DataError: the image cannot be decoded, or is larger than Pillow's limit.
+        """
+        from PIL import Image
+
+        try:
+            image = Image.open(io.BytesIO(self.read()))
+            image.load()
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"cannot decode image {self.name}: {one_line(error)}") from error
+        return image
+
+
+def _inspect(data: bytes, name: str) -> ImageHeader:
+    from PIL import Image
+
+    if not data:
+        raise DataError(f"image {name} is empty")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            mime = Image.MIME.get(image.format or "", "application/octet-stream")
+            width, height = image.size
+            if not _ends(data, mime):
+                image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"image {name} is truncated or not an image: {one_line(error)}") from error
+    return ImageHeader(hashlib.sha256(data).hexdigest(), mime, width, height, len(data))
+
+
+def _ends(data: bytes, mime: str) -> bool:
+    """Whether the encoded bytes reach their format's end mark, so that decoding can be spared.
+
+    A wrong "no" only costs a decode, which then has the last word.
+    """
+    if mime == "image/jpeg":
+        return _JPEG_END in data[-4096:]
+    if mime == "image/png":
+        return _PNG_END in data[-4096:]
+    if mime == "image/webp":
+        return int.from_bytes(data[4:8], "little") + 8 <= len(data)
+    return False
+
+
+def encode_hook(value: Any) -> Any:
+    """Msgspec hook: an `ImageFile` is recorded as its header."""
+    if isinstance(value, ImageFile):
+        return value.header
+    raise NotImplementedError(f"cannot record a {type(value).__name__}")
+
+
+def decode_hook(images: Path | None) -> Callable[[type, Any], Any]:
+    """Msgspec hook that turns a recorded header back into an `ImageFile` under the folder `images`."""
+
+    def decode(kind: type, value: Any) -> Any:
+        if kind is not ImageFile:
+            raise NotImplementedError(f"cannot read a {kind.__name__}")
+        header = msgspec.convert(value, ImageHeader)
+        file = ImageFile.from_path((images or Path()) / header.filename)
+        file._header = header
+        return file
+
+    return decode

@@ -1,0 +1,271 @@
+"""The frozen data of a run: what was asked, what the agent did, and what became of it.
+
+Every figure evalkit prints is derived from `Record` lines. Unknown fields of a newer minor
+version are ignored on reading; a change of meaning raises `RECORD_VERSION`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from evalkit.images import ImageFile
+
+RECORD_VERSION = 1
+
+Scalar = str | int | float | bool | None
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One benchmark item.
+
+    Attributes:
+        id: unique within the task and stable between releases of the data.
+        question: the text shown to the model after the images, options included.
+        images: in the order in which the model sees them (`image_1` first).
+        answer: the reference, in the task's own form.
+        choices: option letter to option text, in display order; empty for open questions.
+        category: the task's main grouping, e.g. a benchmark's split into question kinds.
+        cluster: samples with equal clusters are not independent (same image, same problem).
+        metadata: further columns that metrics or reports need.
+    """
+
+    id: str
+    question: str
+    images: tuple[ImageFile, ...] = ()
+    answer: str = ""
+    choices: dict[str, str] = {}
+    category: str = ""
+    cluster: str = ""
+    metadata: dict[str, Scalar] = {}
+
+
+class CallStatus(StrEnum):
+    """What became of one tool call the model emitted."""
+
+    MALFORMED = "malformed"
+    """It could not be parsed, or its arguments do not fit the tool."""
+    UNKNOWN_TOOL = "unknown_tool"
+    BLOCKED = "blocked"
+    """The protocol's limit of calls to this tool was reached."""
+    NOT_RUN = "not_run"
+    """Emitted when no call was possible any more: last turn, or tools taken away."""
+    OK = "ok"
+    FAILED = "failed"
+    """The tool ran and reported a failure, e.g. code that raised."""
+    TIMEOUT = "timeout"
+
+    @property
+    def parsed(self) -> bool:
+        """Whether the call was well formed."""
+        return self is not CallStatus.MALFORMED
+
+    @property
+    def dispatched(self) -> bool:
+        """Whether a tool really ran."""
+        return self in (CallStatus.OK, CallStatus.FAILED, CallStatus.TIMEOUT)
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One tool call as the model wrote it, and what became of it.
+
+    Attributes:
+        tool: name the model used; empty when none could be read.
+        arguments: parsed arguments; empty when malformed.
+        raw: the text between the protocol's call tags.
+        status: see `CallStatus`.
+        seconds: host-side time of the call; 0 when nothing ran.
+        error: why it is malformed, blocked or failed, in one line.
+    """
+
+    tool: str
+    raw: str
+    status: CallStatus
+    arguments: dict[str, Any] = {}
+    seconds: float = 0.0
+    error: str = ""
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the model was shown after its calls: exactly the text and the images it was sent."""
+
+    text: str = ""
+    images: tuple[ImageFile, ...] = ()
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens of one turn or one trajectory; None where the engine does not report them."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    image_tokens: int | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        """The sum; unknown as soon as one part is unknown."""
+
+        def add(a: int | None, b: int | None) -> int | None:
+            return None if a is None or b is None else a + b
+
+        return Usage(
+            prompt_tokens=add(self.prompt_tokens, other.prompt_tokens),
+            completion_tokens=add(self.completion_tokens, other.completion_tokens),
+            image_tokens=add(self.image_tokens, other.image_tokens),
+        )
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Seconds of one turn, by the host's clock; None where the engine cannot tell them apart.
+
+    Attributes:
+        queue_s: waiting for the engine to start on the request.
+        ttft_s: from start to the first token.
+        decode_s: from the first token to the last.
+        generate_s: the whole request as the agent saw it, queueing and retries included.
+        tool_s: all tool calls of the turn.
+    """
+
+    queue_s: float | None = None
+    ttft_s: float | None = None
+    decode_s: float | None = None
+    generate_s: float = 0.0
+    tool_s: float = 0.0
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One generation, the calls in it, and the observation that followed.
+
+    Attributes:
+        text: the model's own text, as the protocol keeps it.
+        finish_reason: the engine's word: "stop", "length", ...
+        calls: every call emitted in this turn, in order.
+        observation: None when the trajectory ended with this turn.
+        retries: requests that were repeated before this generation came through.
+    """
+
+    text: str
+    finish_reason: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    observation: Observation | None = None
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+    retries: int = 0
+
+
+class StopReason(StrEnum):
+    """Why a trajectory ended."""
+
+    ANSWERED = "answered"
+    """The protocol's answer was given."""
+    ENDED = "ended"
+    """The model stopped without the protocol's answer form and without a call."""
+    LIMIT_TURNS = "limit_turns"
+    LIMIT_TOKENS = "limit_tokens"
+    LIMIT_TIME = "limit_time"
+    ENGINE_ERROR = "engine_error"
+    SANDBOX_ERROR = "sandbox_error"
+    DATA_ERROR = "data_error"
+
+
+class Trajectory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All turns of one agent on one sample.
+
+    Attributes:
+        prompt: the text of the first user turn as sent (the system prompt is in `run.json`).
+        turns: in order.
+        stop: why it ended.
+        error: one line, for the error stops.
+        started_at: seconds since the epoch.
+        total_s: wall time from start to end.
+    """
+
+    prompt: str
+    stop: StopReason
+    turns: tuple[Turn, ...] = ()
+    error: str = ""
+    started_at: float = 0.0
+    total_s: float = 0.0
+
+    @property
+    def response(self) -> str:
+        """The last turn's text, which is what gets scored; empty when there is none."""
+        return self.turns[-1].text if self.turns else ""
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Every call of every turn."""
+        return tuple(call for turn in self.turns for call in turn.calls)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens over all turns (a prompt counts again in every turn that sends it)."""
+        zero = Usage(prompt_tokens=0, completion_tokens=0, image_tokens=0)
+        return sum((turn.usage for turn in self.turns), zero)
+
+
+class Verdict(StrEnum):
+    """What became of one sample. The errors are never wrong answers."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    UNPARSED = "unparsed"
+    """The model ended without an answer that the rule can read."""
+    LIMIT_TURNS = "limit_turns"
+    LIMIT_TOKENS = "limit_tokens"
+    LIMIT_TIME = "limit_time"
+    JUDGE_ERROR = "judge_error"
+    ENGINE_ERROR = "engine_error"
+    SANDBOX_ERROR = "sandbox_error"
+    DATA_ERROR = "data_error"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the harness, not the agent, failed: such a row has no score."""
+        return self in _ERRORS
+
+
+_ERRORS = frozenset({Verdict.JUDGE_ERROR, Verdict.ENGINE_ERROR, Verdict.SANDBOX_ERROR, Verdict.DATA_ERROR})
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The score of one trajectory.
+
+    Attributes:
+        verdict: see `Verdict`.
+        answer: what was extracted; None when nothing was.
+        reason: how it was extracted ("answer_tag", "boxed", "letter", ...), or why not.
+        official: right under the benchmark's official rule; None where it has none.
+        official_answer: what the official rule extracted.
+        error: one line for the error verdicts.
+        scorer: rule and version that gave the verdict, e.g. "wemath/1".
+    """
+
+    verdict: Verdict
+    answer: str | None = None
+    reason: str = ""
+    official: bool | None = None
+    official_answer: str | None = None
+    error: str = ""
+    scorer: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of `samples.jsonl`: a sample, the trajectory on it, and its outcome.
+
+    Attributes:
+        arm: which condition it belongs to ("agent": the protocol as it is).
+        repeat: 0-based index when a sample is run several times.
+    """
+
+    version: int
+    sample: Sample
+    trajectory: Trajectory
+    outcome: Outcome
+    arm: str = "agent"
+    repeat: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes the record unique in its run; a later line with the same key supersedes it."""
+        return (self.sample.id, self.arm, self.repeat)

@@ -1,0 +1,1 @@
+"""Sandboxes: where a model's Python code runs."""

@@ -1,0 +1,1 @@
+"""Scoring: answer extraction and comparison, deterministic, never a guess."""

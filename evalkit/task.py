@@ -1,0 +1,142 @@
+"""What a benchmark adapter implements."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+
+from evalkit.errors import EvalkitError, unknown
+from evalkit.records import Outcome, Record, Sample
+
+
+class HubDataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A data set on the Hugging Face hub.
+
+    Attributes:
+        id: "owner/name".
+        split: the split to load.
+        config: configuration name, "" for the default.
+        revision: commit or tag; None takes the newest and records what it got.
+    """
+
+    id: str
+    split: str
+    config: str = ""
+    revision: str | None = None
+
+
+class DataSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a task's rows come from.
+
+    Attributes:
+        kind: "hub", "folder" (the official layout), "sample" (the task's own small set), or
+            "generated" (the task makes its rows itself).
+        path: the folder, for "folder".
+        hub: the data set, for "hub".
+    """
+
+    kind: str
+    path: Path | None = None
+    hub: HubDataset | None = None
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One figure of a benchmark.
+
+    Attributes:
+        name: e.g. "score_strict".
+        value: None when it is not available; then `note` says why.
+        n: size of the denominator.
+        count: size of the numerator, where the figure is a share.
+        unit: "share" (0..1) or "count".
+        note: anything a reader must know to read the figure right.
+    """
+
+    name: str
+    value: float | None
+    n: int
+    count: float | None = None
+    unit: str = "share"
+    note: str = ""
+
+
+class Task(ABC):
+    """A benchmark: where its rows are, how a response is scored, how scores become its figures.
+
+    A task folder's `task.py` defines one or more subclasses; see `evalkit.content` for how they are found.
+
+    Attributes:
+        name: what `--tasks` takes.
+        version: raised whenever a change of prompt, data or rule can change a score.
+        summary: one line for `evalkit tasks`.
+        hub: the default hub data set, None when there is none.
+        options: option name to default; set with `--task-option name=value`, typed like the default.
+        aliases: names that other harnesses use for the same set.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    summary: ClassVar[str] = ""
+    hub: ClassVar[HubDataset | None] = None
+    options: ClassVar[Mapping[str, int | float | str]] = {}
+    aliases: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, source: DataSource, folder: Path, options: Mapping[str, str] | None = None) -> None:
+        """Open the task without loading anything.
+
+        Args:
+            source: where rows come from.
+            folder: the task's own folder (where `sample/` is).
+            options: as given on the command line.
+
+        Raises:
+            EvalkitError: an option the task does not have, or a value of the wrong type.
+        """
+        self.source = source
+        self.folder = folder
+        self.settings = _typed(self.name, self.options, options or {})
+
+    @property
+    def expected_rows(self) -> int | None:
+        """Rows the complete data set has under these options."""
+        return None
+
+    @classmethod
+    def default_source(cls) -> str:
+        """The data source that is used when none is named."""
+        return "hub" if cls.hub is not None else "sample"
+
+    @abstractmethod
+    def samples(self) -> Iterable[Sample]:
+        """The rows, in the benchmark's order, images not read yet.
+
+        Raises:
+            DataError: a file, a column or a row is missing or double; the message names it.
+        """
+
+    @abstractmethod
+    def score(self, sample: Sample, response: str) -> Outcome:
+        """The verdict on a complete response. Deterministic; never raises on any text."""
+
+    def metrics(self, records: Sequence[Record]) -> tuple[Metric, ...]:
+        """The benchmark's own figures, beyond accuracy, from one arm's records."""
+        return ()
+
+
+def _typed(
+    task: str, known: Mapping[str, int | float | str], given: Mapping[str, str]
+) -> dict[str, int | float | str]:
+    settings = dict(known)
+    for name, text in given.items():
+        if name not in known:
+            raise unknown(f"option of task {task}", name, known, f"evalkit tasks {task}")
+        kind = type(known[name])
+        try:
+            settings[name] = kind(text)
+        except ValueError:
+            raise EvalkitError(f"option {name} of task {task} takes {kind.__name__}, not {text!r}") from None
+    return settings
