@@ -144,6 +144,8 @@ def _inspect(data: bytes, name: str) -> ImageHeader:
         with Image.open(io.BytesIO(data)) as image:
             mime = Image.MIME.get(image.format or "", "application/octet-stream")
             width, height = image.size
+            if mime == "image/png" and _PNG_END not in data:
+                raise ValueError("its end is missing")
             if not _ends(data, mime):
                 image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -159,7 +161,7 @@ def _ends(data: bytes, mime: str) -> bool:
     if mime == "image/jpeg":
         return _JPEG_END in data[-4096:]
     if mime == "image/png":
-        return _PNG_END in data[-4096:]
+        return _PNG_END in data
     if mime == "image/webp":
         return int.from_bytes(data[4:8], "little") + 8 <= len(data)
     return False

@@ -89,7 +89,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the model was shown after its calls: exactly the text and the images it was sent."""
+    """What the model was shown after a call: exactly the text and the images it was sent."""
 
     text: str = ""
     images: tuple[ImageFile, ...] = ()
@@ -134,20 +134,20 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One generation, the calls in it, and the observation that followed.
+    """One generation, the calls in it, and the observations that followed.
 
     Attributes:
         text: the model's own text, as the protocol keeps it.
         finish_reason: the engine's word: "stop", "length", ...
         calls: every call emitted in this turn, in order.
-        observation: None when the trajectory ended with this turn.
+        observations: one per call; empty when the trajectory ended with this turn.
         retries: requests that were repeated before this generation came through.
     """
 
     text: str
     finish_reason: str = ""
     calls: tuple[ToolCall, ...] = ()
-    observation: Observation | None = None
+    observations: tuple[Observation, ...] = ()
     usage: Usage = Usage()
     timing: Timing = Timing()
     retries: int = 0

@@ -76,6 +76,7 @@ class Task(ABC):
         hub: the default hub data set, None when there is none.
         options: option name to default; set with `--task-option name=value`, typed like the default.
         aliases: names that other harnesses use for the same set.
+        revision: the commit that hub data came from, once loaded; None where the hub could not tell.
     """
 
     name: ClassVar[str]
@@ -97,6 +98,7 @@ class Task(ABC):
             EvalkitError: an option the task does not have, or a value of the wrong type.
         """
         self.source = source
+        self.revision: str | None = None
         self.folder = folder
         self.settings = _typed(self.name, self.options, options or {})
 
@@ -127,9 +129,7 @@ class Task(ABC):
         return ()
 
 
-def _typed(
-    task: str, known: Mapping[str, int | float | str], given: Mapping[str, str]
-) -> dict[str, int | float | str]:
+def _typed(task: str, known: Mapping[str, int | float | str], given: Mapping[str, str]) -> dict[str, int | float | str]:
     settings = dict(known)
     for name, text in given.items():
         if name not in known:

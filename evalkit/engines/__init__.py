@@ -1,1 +1,11 @@
-"""Engines: what continues a conversation. `Engine` is the seam; nothing heavy is imported until one is started."""
+"""Engines: what continues a conversation. `Engine` is the seam.
+
+The engines that need heavy libraries are imported by their module: `evalkit.engines.openai` and
+`evalkit.engines.transformers`.
+"""
+
+from evalkit.engines.base import Completion, Engine, Message, Request, Sampling
+from evalkit.engines.replay import ReplayEngine
+from evalkit.engines.scripted import ScriptedEngine
+
+__all__ = ["Completion", "Engine", "Message", "ReplayEngine", "Request", "Sampling", "ScriptedEngine"]

@@ -1,1 +1,28 @@
-"""Sandboxes: where a model's Python code runs."""
+"""Sandboxes: where a model's Python code runs. `Sandbox` is the seam; `FakeSandbox` stands in for it in tests."""
+
+from evalkit.sandbox.base import (
+    Capabilities,
+    ExecResult,
+    ExecStatus,
+    Limits,
+    Sandbox,
+    Session,
+    SessionSpec,
+    Tier,
+)
+from evalkit.sandbox.fake import FakeSandbox, FakeSession
+from evalkit.sandbox.process import ProcessSandbox
+
+__all__ = [
+    "Capabilities",
+    "ExecResult",
+    "ExecStatus",
+    "FakeSandbox",
+    "FakeSession",
+    "Limits",
+    "ProcessSandbox",
+    "Sandbox",
+    "Session",
+    "SessionSpec",
+    "Tier",
+]

@@ -21,7 +21,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         open_files: descriptors.
         output_chars: printed text kept per call; the rest is counted and dropped.
         images: images returned per call.
-        image_pixels: pixels of one returned image.
+        image_pixels: pixels of one returned image; all images of one call together may have twice as many.
     """
 
     call_s: float = 20.0
@@ -63,14 +63,15 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a session starts with.
 
     Attributes:
-        images: bound as `image_1` .. `image_N` (PIL images, opened lazily).
-        preamble: code that runs before the first cell; its output is dropped.
-        limits: see `Limits`.
+        images: bound as `image_1` .. `image_N` (PIL images, opened when a cell first mentions them).
+        imports: name to the import statement that binds it, e.g. `{"np": "import numpy as np"}`; it runs
+            when a cell first mentions the name and has not bound it itself.
+        limits: see `Limits`; None for the sandbox's own.
     """
 
     images: tuple[ImageFile, ...] = ()
-    preamble: str = ""
-    limits: Limits = Limits()
+    imports: dict[str, str] = {}
+    limits: Limits | None = None
 
 
 class ExecStatus(StrEnum):
@@ -118,6 +119,7 @@ class Session(Protocol):
 
         Raises:
             SandboxError: the sandbox itself failed.
+            DataError: an image of the session cannot be read.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -32,9 +33,10 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one call gave.
 
     Attributes:
-        status: OK, FAILED, TIMEOUT, or MALFORMED when the arguments do not fit.
+        status: OK, FAILED, TIMEOUT, MALFORMED when the arguments do not fit, or UNKNOWN_TOOL.
         text: what it printed or found.
-        error: why it failed, as the model should see it (a traceback, a reason).
+        error: why it failed, as the model should see it (a traceback, a reason); for a call that
+            did not fail, what it wrote to the error stream (warnings).
         images: in order.
         state_lost: a persistent session had to be started anew after this call.
     """
@@ -54,6 +56,7 @@ class ToolSession(Protocol):
 
         Raises:
             SandboxError: the tool itself is broken, whatever the arguments.
+            DataError: an image of the sample cannot be read.
         """
         ...
 
@@ -70,12 +73,13 @@ class Tool(Protocol):
         """How it is declared."""
         ...
 
-    async def open(self, sample: Sample, preamble: str) -> ToolSession:
+    async def open(self, sample: Sample, names: Mapping[str, str]) -> ToolSession:
         """A session for one trajectory.
 
         Args:
             sample: whose images the tool works on.
-            preamble: the protocol's own set-up (code for a code tool); empty for none.
+            names: what the protocol promises a code tool's cells without importing it: name to
+                import statement, e.g. `{"np": "import numpy as np"}`. Other tools ignore it.
 
         Raises:
             SandboxError: no session can be had.

@@ -1,0 +1,44 @@
+"""The bare client: the limit of what a harness can reach. Nothing is stored, parsed or scored.
+
+Request bodies are built from the files' own bytes and posted with aiohttp under uvloop.
+
+usage: python bare_client.py ITEMS.jsonl CONCURRENCY BASE_URL
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+import time
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import uvloop
+
+
+async def _main(items: list[dict[str, str]], concurrency: int, url: str) -> None:
+    slots = asyncio.Semaphore(concurrency)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as http:
+
+        async def one(item: dict[str, str]) -> object:
+            async with slots:
+                data = base64.b64encode(Path(item["image"]).read_bytes()).decode()  # noqa: ASYNC240
+                image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+                content = [image, {"type": "text", "text": item["question"]}]
+                messages = [{"role": "user", "content": content}]
+                body = msgspec.json.encode({"model": "mock", "max_tokens": 512, "messages": messages})
+                headers = {"content-type": "application/json"}
+                async with http.post(f"{url}/chat/completions", data=body, headers=headers) as reply:
+                    return msgspec.json.decode(await reply.read())["choices"][0]["message"]["content"]
+
+        start = time.perf_counter()
+        await asyncio.gather(*map(one, items))
+        print(json.dumps({"rows": len(items), "loop_s": time.perf_counter() - start}))
+
+
+if __name__ == "__main__":
+    rows = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]
+    uvloop.run(_main(rows, int(sys.argv[2]), sys.argv[3]))

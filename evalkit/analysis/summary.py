@@ -1,0 +1,182 @@
+"""The figures of one run: accuracy, tool use, latency, tokens, outcomes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from evalkit.records import Record, ToolCall, Verdict
+from evalkit.stats import wilson
+from evalkit.task import Metric, Task
+
+
+class Share(msgspec.Struct, frozen=True):
+    """`count` of `n` rows, with a 95 % Wilson interval; `value` is None when there are no rows."""
+
+    count: int
+    n: int
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """`n` known values: their mean and percentiles (linear interpolation); None without values."""
+
+    n: int
+    mean: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+class ToolUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Tool use over scored rows.
+
+    Attributes:
+        tool_rate: rows with at least one dispatched call.
+        tool_rate_ok: rows with at least one call that succeeded.
+        calls_mean: dispatched calls per row.
+        calls: calls by what became of them.
+        by_tool: rows with at least one dispatched call of the tool.
+        efficiency: mean of 1/(T+1) over correct rows, T dispatched calls (the tool reward of arXiv 2604.08545).
+    """
+
+    tool_rate: Share
+    tool_rate_ok: Share
+    calls_mean: float | None
+    calls: dict[str, int]
+    by_tool: dict[str, Share]
+    efficiency: float | None
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """All figures of one run; derived from its records and rebuilt at will.
+
+    Attributes:
+        expected: rows of the benchmark as configured.
+        done: rows with a record.
+        outcomes: rows by verdict.
+        accuracy: correct rows of the scored ones (errors have no score).
+        accuracy_expected: correct rows of all expected ones: what is missing or failed counts as not right.
+        official: right under the benchmark's official rule, of the scored rows; None where it has none.
+        by_category: accuracy of the scored rows per category.
+        latency: seconds per sample and its parts, as run (loaded).
+        tokens: per sample.
+        metrics: the benchmark's own figures.
+    """
+
+    task: str
+    model: str
+    expected: int
+    done: int
+    outcomes: dict[str, int]
+    accuracy: Share
+    accuracy_expected: Share
+    official: Share | None
+    by_category: dict[str, Share]
+    tools: ToolUse
+    latency: dict[str, Spread]
+    tokens: dict[str, Spread]
+    metrics: tuple[Metric, ...]
+    errors: dict[str, int]
+
+
+def summarise(task: Task, model: str, expected: int, records: Sequence[Record]) -> Summary:
+    """The figures of one arm's records (one per sample)."""
+    scored = [record for record in records if not record.outcome.verdict.is_error]
+    correct = [record for record in scored if record.outcome.verdict is Verdict.CORRECT]
+    official = [record.outcome.official for record in scored if record.outcome.official is not None]
+    failed = Counter(r.outcome.error for r in records if r.outcome.verdict.is_error)
+    return Summary(
+        task=task.name,
+        model=model,
+        expected=expected,
+        done=len(records),
+        outcomes=dict(Counter(str(record.outcome.verdict) for record in records)),
+        accuracy=share(len(correct), len(scored)),
+        accuracy_expected=share(len(correct), expected),
+        official=share(sum(official), len(official)) if official else None,
+        by_category=_by_category(scored),
+        tools=_tool_use(scored),
+        latency=_latency(scored),
+        tokens={
+            "prompt": spread(r.trajectory.usage.prompt_tokens for r in scored),
+            "completion": spread(r.trajectory.usage.completion_tokens for r in scored),
+            "image": spread(r.trajectory.usage.image_tokens for r in scored),
+        },
+        metrics=task.metrics(records),
+        errors=dict(failed.most_common(5)),
+    )
+
+
+def share(count: int, n: int) -> Share:
+    """A share with its interval."""
+    return Share(count, n, count / n, *wilson(count, n)) if n else Share(count, 0, None)
+
+
+def spread(values: Iterable[float | None]) -> Spread:
+    """The distribution of the values that are known."""
+    known = sorted(value for value in values if value is not None and math.isfinite(value))
+    if not known:
+        return Spread(0)
+
+    def percentile(q: float) -> float:
+        place = q * (len(known) - 1)
+        low, high = known[math.floor(place)], known[math.ceil(place)]
+        return low + (high - low) * (place - math.floor(place))
+
+    return Spread(len(known), math.fsum(known) / len(known), percentile(0.5), percentile(0.95), percentile(0.99))
+
+
+def _by_category(scored: Sequence[Record]) -> dict[str, Share]:
+    rows: dict[str, list[bool]] = {}
+    for record in scored:
+        if record.sample.category:
+            rows.setdefault(record.sample.category, []).append(record.outcome.verdict is Verdict.CORRECT)
+    return {category: share(sum(right), len(right)) for category, right in sorted(rows.items())}
+
+
+def _tool_use(scored: Sequence[Record]) -> ToolUse:
+    def rows(wanted: Callable[[ToolCall], bool]) -> int:
+        return sum(any(map(wanted, record.trajectory.calls)) for record in scored)
+
+    counts = [sum(call.status.dispatched for call in record.trajectory.calls) for record in scored]
+    right = [
+        1 / (count + 1)
+        for count, record in zip(counts, scored, strict=True)
+        if record.outcome.verdict is Verdict.CORRECT
+    ]
+    names = sorted({c.tool for r in scored for c in r.trajectory.calls if c.status.dispatched})
+    return ToolUse(
+        tool_rate=share(rows(lambda call: call.status.dispatched), len(scored)),
+        tool_rate_ok=share(rows(lambda call: call.status == "ok"), len(scored)),
+        calls_mean=sum(counts) / len(counts) if counts else None,
+        calls=dict(Counter(str(call.status) for record in scored for call in record.trajectory.calls)),
+        by_tool={
+            name: share(rows(lambda c, name=name: c.tool == name and c.status.dispatched), len(scored))  # type: ignore[misc]
+            for name in names
+        },
+        efficiency=math.fsum(right) / len(right) if right else None,
+    )
+
+
+def _latency(scored: Sequence[Record]) -> dict[str, Spread]:
+    def over_turns(part: str) -> Spread:
+        sums = []
+        for record in scored:
+            values = [getattr(turn.timing, part) for turn in record.trajectory.turns]
+            sums.append(None if None in values or not values else math.fsum(values))
+        return spread(sums)
+
+    return {
+        "sample": spread(record.trajectory.total_s for record in scored),
+        "model": over_turns("generate_s"),
+        "queue": over_turns("queue_s"),
+        "decode": over_turns("decode_s"),
+        "tool": over_turns("tool_s"),
+        "ttft per turn": spread(t.timing.ttft_s for r in scored for t in r.trajectory.turns),
+    }

@@ -1,0 +1,66 @@
+"""The command line: one thin module per verb, one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from evalkit import __version__
+from evalkit.cli import models, run, score, tasks
+from evalkit.errors import EvalkitError, ExitCode, one_line
+
+app = typer.Typer(
+    name="evalkit",
+    help="Is a vision-language agent right, and did it need its tools?",
+    epilog="Exit codes: 0 pass, 1 regression, 2 usage, 3 infrastructure errors, 4 inconclusive, "
+    "5 nothing evaluated. --debug anywhere shows tracebacks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _verb in (run, score, tasks, models):
+    _verb.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+) -> None:
+    if version:
+        typer.echo(f"evalkit {__version__}")
+        raise typer.Exit
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    command = typer.main.get_command(app)
+    try:
+        result = command.main([a for a in arguments if a != "--debug"], prog_name="evalkit", standalone_mode=False)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except EvalkitError as error:
+        if debug:
+            raise
+        for line in str(error).splitlines():
+            typer.echo(f"error: {one_line(line, 2000)}", err=True)
+        return int(error.exit_code)
+    except Exception as error:
+        # the command parser's own errors carry an exit code and know how to show themselves
+        show = getattr(error, "show", None)
+        if show is None:
+            if debug:
+                raise
+            what = one_line(f"{type(error).__name__}: {error}", 500)
+            typer.echo(f"error: evalkit itself failed: {what} (--debug shows where)", err=True)
+            return int(ExitCode.INFRASTRUCTURE)
+        show()
+        return int(ExitCode.USAGE)
+    return int(result or 0)
+
+
+__all__ = ["app", "main"]

@@ -1,0 +1,66 @@
+"""The end of a run: its figures on the terminal, `summary.json`, `report.md`, and the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evalkit.analysis import Summary, summarise
+from evalkit.errors import ExitCode
+from evalkit.reporting import figure_rows, run_markdown
+from evalkit.runs.folder import REPORT, SUMMARY, RunInfo, write_whole
+from evalkit.runs.store import latest_records
+from evalkit.task import Task
+
+
+def finish_run(folder: Path, info: RunInfo, task: Task, console: Console, allowed_errors: float = 0.01) -> ExitCode:
+    """Derive and show a run's figures.
+
+    Args:
+        folder: the run folder; its records are read anew, they are the only source.
+        info: its `run.json`.
+        task: for the benchmark's own figures.
+        console: where the table goes.
+        allowed_errors: share of error rows above which the run counts as failed.
+    """
+    summary = summarise(task, info.config["model"]["name"], info.expected_rows, list(latest_records(folder).values()))
+    write_whole(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))
+    write_whole(folder / REPORT, run_markdown(info, summary).encode())
+    console.print(_table(summary))
+    errors = summary.done - summary.accuracy.n
+    for text, count in summary.errors.items():
+        console.print(f"[red]{count} x[/red] {escape(text)}")
+    for note in info.notes:
+        console.print(f"[yellow]note:[/yellow] {escape(note)}")
+    console.print(f"report: {folder / REPORT}", markup=False, soft_wrap=True)
+    if summary.accuracy.n == 0:
+        console.print("[red]nothing was evaluated[/red]" + (f": {errors} errors" if errors else ""))
+        return ExitCode.INFRASTRUCTURE if errors else ExitCode.NOTHING_EVALUATED
+    if errors > allowed_errors * summary.done:
+        console.print(f"[red]{errors} of {summary.done} rows are errors[/red], more than {allowed_errors:.1%}")
+        return ExitCode.INFRASTRUCTURE
+    return ExitCode.OK
+
+
+def _table(summary: Summary) -> Table:
+    rest = {name: count for name, count in summary.outcomes.items() if name not in ("correct", "incorrect")}
+    counts = [f"{summary.done} of {summary.expected} rows", f"{summary.outcomes.get('correct', 0)} correct"]
+    counts += [
+        f"{summary.outcomes.get('incorrect', 0)} incorrect",
+        *(f"{n} {name}" for name, n in rest.items()),
+    ]
+    table = Table(
+        title=f"{escape(summary.model)} on {escape(summary.task)}", caption=", ".join(counts), title_justify="left",
+        caption_justify="left",
+    )  # fmt: skip
+    table.add_column("figure")
+    table.add_column("value", overflow="fold")
+    table.add_column("95 % interval")
+    table.add_column("rows", justify="right")
+    for row in figure_rows(summary):
+        table.add_row(*map(escape, row))
+    return table

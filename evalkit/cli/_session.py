@@ -1,0 +1,286 @@
+"""What `evalkit run` does: one engine, one sandbox, and each task in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from evalkit import __version__
+from evalkit.agents import Agent
+from evalkit.agents.protocols import protocol
+from evalkit.cli._finish import finish_run
+from evalkit.content import find_tasks, open_task, task_named
+from evalkit.engines import Engine
+from evalkit.errors import DataError, EvalkitError, ExitCode, NothingEvaluatedError
+from evalkit.models import ModelCard
+from evalkit.records import Sample
+from evalkit.runs.environment import environment
+from evalkit.runs.folder import INFO, RunInfo, find_run, new_run_folder, read_info, write_info
+from evalkit.runs.plan import config_hash, config_of, differences
+from evalkit.runs.progress import RunProgress
+from evalkit.runs.runner import run_task, unfinished
+from evalkit.runs.scheduler import Stop
+from evalkit.runs.setup import EngineSettings, make_engine, make_tools
+from evalkit.runs.store import RunStore, latest_records
+from evalkit.sandbox import Capabilities, ProcessSandbox, Sandbox
+from evalkit.task import Task
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asked for, parsed; see `evalkit run --help` for the meaning of each field."""
+
+    card: ModelCard
+    settings: EngineSettings
+    tasks: tuple[str, ...]
+    data: str | None
+    revision: str | None
+    task_dirs: tuple[Path, ...]
+    task_options: dict[str, str]
+    limit: int | None
+    system_prompt: Path | None
+    out: Path
+    run_dir: Path | None
+    fresh: bool
+    allowed_errors: float
+
+
+def run_session(request: RunRequest) -> ExitCode:
+    """Run every task asked for; the worst exit code.
+
+    Raises:
+        EvalkitError: something is missing or broken; what finished before is stored.
+    """
+    engine, tasks = _resolve(request)
+    if sys.platform == "win32":
+        return asyncio.run(_Session(request, engine, tasks).run())
+    import uvloop
+
+    return uvloop.run(_Session(request, engine, tasks).run())
+
+
+def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
+    """The engine and the tasks, or every problem with them at once, a line each."""
+    problems: list[str] = []
+    tasks: list[Task] = []
+    engine: Engine | None = None
+    try:
+        engine = make_engine(request.card, request.settings)
+    except EvalkitError as error:
+        problems.append(str(error))
+    found = find_tasks(request.task_dirs)
+    for name in request.tasks:
+        try:
+            entry = task_named(name, found)
+            tasks.append(open_task(entry, request.data, request.revision, request.task_options))
+        except EvalkitError as error:
+            problems.append(str(error))
+    if request.run_dir is not None and len(request.tasks) > 1:
+        problems.append("--run-dir takes one task; use --out for several")
+    if not request.tasks:
+        problems.append("--tasks names no task (evalkit tasks lists all)")
+    if problems or engine is None:
+        raise EvalkitError("\n".join(problems))
+    return engine, tasks
+
+
+class _Session:
+    """One engine and one sandbox, shared by the tasks of a command."""
+
+    def __init__(self, request: RunRequest, engine: Engine, tasks: list[Task]) -> None:
+        self.request = request
+        self.engine = engine
+        self.tasks = tasks
+        self.protocol = protocol(request.card.protocol)
+        self.out = Console(highlight=False)
+        self.err = Console(stderr=True, highlight=False)
+        self.stop = Stop()
+        self.notes: list[str] = []
+        card = request.card
+        self.wanted = [name for name in self.protocol.tools if card.tools is None or name in card.tools]
+
+    async def run(self) -> ExitCode:
+        samples = [(task, self.samples(task)) for task in self.tasks]
+        prompt = _read_prompt(self.request.system_prompt)
+        sandbox = ProcessSandbox()
+        try:
+            async with contextlib.AsyncExitStack() as opened:
+                opened.push_async_callback(sandbox.close)
+                opened.push_async_callback(self.engine.close)
+                opened.enter_context(self.stop.on_interrupt(lambda line: self.err.print(line, markup=False)))
+                codes = await self.run_all(samples, sandbox, prompt)
+        except asyncio.CancelledError:
+            self.err.print("stopped at once; run the same command to go on")
+            return ExitCode.INTERRUPTED
+        return ExitCode.INTERRUPTED if self.stop.gently else max(codes, default=ExitCode.OK)
+
+    async def run_all(
+        self, samples: list[tuple[Task, list[Sample]]], sandbox: Sandbox, prompt: str | None
+    ) -> list[ExitCode]:
+        """Start the engine and the sandbox, then each task in turn."""
+        capabilities = await self.start_sandbox(sandbox)
+        with self.err.status(f"starting {self.request.card.name} ({self.request.card.engine})"):
+            started = await self.engine.start()
+        agent = Agent(
+            engine=self.engine,
+            protocol=self.protocol,
+            tools=make_tools(self.wanted, sandbox),
+            sampling=self.request.card.sampling,
+            limits=self.request.card.limits,
+            system_prompt=prompt,
+        )
+        self.say_missing_tools(agent)
+        described = {**msgspec.to_builtins(capabilities), **sandbox.describe()} if agent.tools else {}
+        return [await self.run_one(task, rows, agent, started, described) for task, rows in samples]
+
+    def samples(self, task: Task) -> list[Sample]:
+        """The task's rows, each id once, cut to the limit."""
+        rows = list(task.samples())
+        twice = [id for id, count in Counter(row.id for row in rows).items() if count > 1]
+        if twice:
+            raise DataError(f"task {task.name} has sample {twice[0]!r} more than once ({len(twice)} such ids)")
+        if task.expected_rows is not None and len(rows) != task.expected_rows:
+            raise DataError(f"task {task.name} has {len(rows)} rows where {task.expected_rows} are expected")
+        if not rows:
+            raise NothingEvaluatedError(f"task {task.name} has no rows")
+        return rows[: self.request.limit]
+
+    async def start_sandbox(self, sandbox: Sandbox) -> Capabilities | None:
+        """Probe the sandbox if the protocol can use it, and say loudly when it does not isolate."""
+        if "python" not in self.wanted:
+            return None
+        capabilities = await sandbox.start()
+        if not capabilities.isolated:
+            note = (
+                f"the model's code runs WITHOUT ISOLATION (sandbox tier {capabilities.tier}): it can read this "
+                "user's files and reach the network; run models you do not trust in a container"
+            )
+            self.notes.append(note)
+            self.err.print(f"WARNING: {note}", style="bold yellow")
+        return capabilities
+
+    def say_missing_tools(self, agent: Agent) -> None:
+        missing = [name for name in self.wanted if name not in agent.tools]
+        if missing:
+            note = f"{', '.join(missing)} not offered to the model: no provider is configured"
+            self.notes.append(note)
+            self.err.print(f"note: {note}", markup=False)
+
+    async def run_one(
+        self,
+        task: Task,
+        samples: list[Sample],
+        agent: Agent,
+        started: dict[str, object],
+        sandbox: dict[str, object],
+    ) -> ExitCode:
+        """One task, from its folder to its summary."""
+        if self.stop.gently:
+            return ExitCode.INTERRUPTED
+        card = self.request.card
+        config = config_of(
+            task=task,
+            samples=samples,
+            limit=self.request.limit,
+            card=card,
+            served=str(started.get("model") or started.get("sha256") or ""),
+            agent=agent,
+        )
+        info = RunInfo(
+            evalkit=__version__,
+            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            config=config,
+            config_hash=config_hash(config),
+            expected_rows=len(samples),
+            system_prompt=agent.system_prompt,
+            engine=started,
+            sandbox=sandbox,
+            environment={**environment(), "concurrency": self.request.settings.concurrency},
+            notes=self.notes,
+        )
+        folder = self.folder_for(info)
+        with RunStore(folder) as store:
+            if (folder / INFO).is_file():
+                info = read_info(folder)
+            else:
+                write_info(folder, info)
+            try:
+                await self.fill(task, samples, agent, store)
+            finally:
+                if self.stop.gently or sys.exc_info()[0] is not None:
+                    self.err.print(f"unfinished: {folder}; run the same command to go on", markup=False, soft_wrap=True)
+        return finish_run(folder, info, task, self.out, self.request.allowed_errors)
+
+    async def fill(self, task: Task, samples: list[Sample], agent: Agent, store: RunStore) -> None:
+        """Run what the store does not hold yet."""
+        done = latest_records(store.folder)
+        todo = unfinished(samples, done)
+        kept = len(samples) - len(todo)
+        if done:
+            again = len(done) - kept
+            self.err.print(
+                f"resuming {store.folder}: {kept} of {len(samples)} rows are there"
+                + (f", {again} errors are tried again" if again else ""),
+                markup=False,
+                soft_wrap=True,
+            )
+        if not todo:
+            return
+        waiting = {sample.id for sample in todo}
+        progress = RunProgress(self.err, f"{self.request.card.name} on {task.name}", len(samples))
+        for record in done.values():
+            if record.sample.id not in waiting:
+                progress.count(record, resumed=True)
+        with progress:
+            await run_task(
+                agent=agent,
+                task=task,
+                samples=todo,
+                store=store,
+                progress=progress,
+                concurrency=self.request.settings.concurrency,
+                stop=self.stop,
+            )
+
+    def folder_for(self, info: RunInfo) -> Path:
+        """The run folder: the one named, an earlier one with this configuration, or a new one.
+
+        Raises:
+            EvalkitError: the folder named holds a run of another configuration.
+        """
+        model, task = info.config["model"]["name"], info.config["task"]["name"]
+        named = self.request.run_dir
+        if named is None:
+            earlier = None if self.request.fresh else find_run(self.request.out, model, task, info.config_hash)
+            return earlier or new_run_folder(self.request.out, model, task)
+        if (named / INFO).is_file():
+            if self.request.fresh:
+                raise EvalkitError(f"--fresh: {named} holds a run already; name another --run-dir")
+            other = read_info(named)
+            if other.config_hash != info.config_hash:
+                changed = "; ".join(differences(other.config, info.config))
+                raise EvalkitError(
+                    f"{named} holds a run of another configuration ({changed}); "
+                    "name another --run-dir, or make the settings equal"
+                )
+            return named
+        try:
+            named.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EvalkitError(f"cannot make {named}: {error.strerror}") from error
+        return named
+
+
+def _read_prompt(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        raise EvalkitError(f"--system-prompt {file}: {error}") from error

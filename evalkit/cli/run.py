@@ -1,0 +1,191 @@
+"""`evalkit run`: benchmarks through an agent, into run folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_MODEL, _DATA, _AGENT, _WHERE = "Model", "Data", "Agent", "Run"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("run")(run)
+
+
+def run(
+    tasks: Annotated[str, typer.Option("--tasks", "-t", help="Task names, separated by commas.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            rich_help_panel=_MODEL,
+            help="Model card, card file, folder of weights, or hub id (owner/name).",
+        ),
+    ] = "metis-nano",
+    engine: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_MODEL, help="transformers, openai, scripted or replay [default: the card's]."),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_MODEL, help="OpenAI-compatible server, for --engine openai."),
+    ] = None,
+    served_model: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_MODEL, help="The server's name for the model [default: its only one]."),
+    ] = None,
+    api_key_env: Annotated[
+        str, typer.Option(rich_help_panel=_MODEL, help="Environment variable that holds the API key.")
+    ] = "OPENAI_API_KEY",
+    request_timeout: Annotated[
+        float, typer.Option(rich_help_panel=_MODEL, min=0.1, help="Seconds per try of a request to a server.")
+    ] = 600.0,
+    device: Annotated[str, typer.Option(rich_help_panel=_MODEL, help="auto, cpu or cuda.")] = "auto",
+    dtype: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_MODEL, help="auto, float32, bfloat16 or float16 [default: the card's]."),
+    ] = None,
+    min_pixels: Annotated[
+        int | None,
+        typer.Option(rich_help_panel=_MODEL, min=1, help="Smallest image area the model is shown."),
+    ] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(rich_help_panel=_MODEL, min=1, help="Largest image area the model is shown.")
+    ] = None,
+    script: Annotated[
+        Path | None, typer.Option(rich_help_panel=_MODEL, help="Script file, for --engine scripted.")
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=_MODEL, help="Run folder to play back, for --engine replay."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_DATA,
+            help="hub, sample, or a folder in the official layout [default: the task's].",
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(rich_help_panel=_DATA, help="Commit or tag of the hub data set.")
+    ] = None,
+    task_dir: Annotated[
+        list[Path] | None,
+        typer.Option("--task-dir", rich_help_panel=_DATA, help="Folder with further tasks (repeatable)."),
+    ] = None,
+    task_option: Annotated[
+        list[str] | None,
+        typer.Option("--task-option", "-T", rich_help_panel=_DATA, help="Task option, name=value (repeatable)."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(rich_help_panel=_DATA, min=1, help="Only the first N rows.")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_AGENT, help="metis, qwen_tools or direct [default: the card's]."),
+    ] = None,
+    system_prompt: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=_AGENT, help="File with a system prompt in place of evalkit's own."),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(rich_help_panel=_AGENT, min=0, help="0 is greedy [default: the card's].")
+    ] = None,
+    top_p: Annotated[float | None, typer.Option(rich_help_panel=_AGENT, min=0, max=1)] = None,
+    top_k: Annotated[int | None, typer.Option(rich_help_panel=_AGENT, min=1)] = None,
+    seed: Annotated[int | None, typer.Option(rich_help_panel=_AGENT, help="Sampling seed.")] = None,
+    max_turns: Annotated[
+        int | None, typer.Option(rich_help_panel=_AGENT, min=1, help="Generations per trajectory.")
+    ] = None,
+    turn_tokens: Annotated[
+        int | None, typer.Option(rich_help_panel=_AGENT, min=1, help="Tokens per generation.")
+    ] = None,
+    trajectory_tokens: Annotated[
+        int | None,
+        typer.Option(rich_help_panel=_AGENT, min=1, help="Tokens per trajectory after the prompt."),
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(rich_help_panel=_AGENT, min=0.1, help="Seconds per trajectory.")
+    ] = None,
+    max_images: Annotated[
+        int | None, typer.Option(rich_help_panel=_AGENT, min=1, help="Images per trajectory.")
+    ] = None,
+    concurrency: Annotated[
+        int,
+        typer.Option("--concurrency", "-c", rich_help_panel=_WHERE, min=1, help="Trajectories in flight."),
+    ] = 64,
+    out: Annotated[Path, typer.Option(rich_help_panel=_WHERE, help="Folder of run folders.")] = Path("runs"),
+    run_dir: Annotated[
+        Path | None, typer.Option(rich_help_panel=_WHERE, help="Exactly this run folder, made or resumed.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", rich_help_panel=_WHERE, help="Do not resume; a new folder.")
+    ] = False,
+    allowed_errors: Annotated[
+        float,
+        typer.Option(rich_help_panel=_WHERE, min=0, max=1, help="Share of error rows above which to exit with 3."),
+    ] = 0.01,
+) -> None:
+    """Run tasks through an agent and print accuracy, tool rate and latency. Resumes where it stopped."""
+    import msgspec
+
+    from evalkit.cli._session import RunRequest, run_session
+    from evalkit.errors import EvalkitError
+    from evalkit.models import find_card
+    from evalkit.runs.setup import EngineSettings
+
+    def replaced(struct: msgspec.Struct, **values: object) -> msgspec.Struct:
+        return msgspec.structs.replace(struct, **{k: v for k, v in values.items() if v is not None})
+
+    options = {}
+    for item in task_option or []:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise EvalkitError(f"--task-option takes name=value, not {item!r}")
+        options[name] = value
+    names = [name for name in (part.strip() for part in tasks.split(",")) if name]
+    card = find_card(model, engine)
+    card = msgspec.structs.replace(
+        card,
+        protocol=protocol or card.protocol,
+        weights=replaced(card.weights, dtype=dtype),
+        pixels=replaced(card.pixels, min=min_pixels, max=max_pixels),
+        sampling=replaced(card.sampling, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed),
+        limits=replaced(
+            card.limits,
+            turns=max_turns,
+            turn_tokens=turn_tokens,
+            trajectory_tokens=trajectory_tokens,
+            seconds=time_limit,
+            images=max_images,
+        ),
+    )
+    request = RunRequest(
+        card=card,
+        settings=EngineSettings(
+            base_url=base_url,
+            served_model=served_model,
+            api_key_env=api_key_env,
+            timeout_s=request_timeout,
+            script=script,
+            replay=replay,
+            device=device,
+            concurrency=concurrency,
+        ),
+        tasks=tuple(dict.fromkeys(names)),
+        data=data,
+        revision=revision,
+        task_dirs=tuple(task_dir or ()),
+        task_options=options,
+        limit=limit,
+        system_prompt=system_prompt,
+        out=out,
+        run_dir=run_dir,
+        fresh=fresh,
+        allowed_errors=allowed_errors,
+    )
+    code = run_session(request)
+    if code:
+        raise typer.Exit(int(code))

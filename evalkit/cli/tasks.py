@@ -1,0 +1,48 @@
+"""`evalkit tasks`: which benchmarks are known, and where their rows come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("tasks")(tasks)
+
+
+def tasks(
+    name: Annotated[str, typer.Argument(help="Show this task's card and options.")] = "",
+    task_dir: Annotated[
+        list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
+    ] = None,
+) -> None:
+    """List the tasks."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from evalkit.content import find_tasks, task_named
+    from evalkit.errors import one_line
+
+    console = Console(highlight=False)
+    found = find_tasks(task_dir or ())
+    if name:
+        entry = task_named(name, found)
+        assert entry.kind is not None
+        card = entry.folder / "README.md"
+        console.print(card.read_text("utf-8") if card.is_file() else entry.kind.summary, markup=False)
+        for option, default in entry.kind.options.items():
+            console.print(f"-T {option}={default}", markup=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "data", "from", "summary"):
+        table.add_column(heading, overflow="fold")
+    for entry in found.values():
+        if entry.kind is None:
+            table.add_row(entry.name, "", one_line(entry.origin), f"cannot be loaded: {entry.error}")
+            continue
+        hub = f"hub {entry.kind.hub.id}" if entry.kind.hub else entry.kind.default_source()
+        table.add_row(entry.name, hub, one_line(entry.origin), entry.kind.summary)
+    console.print(table)

@@ -1,0 +1,251 @@
+"""One batch through `model.generate`: every row ends by its own rules and draws its own random numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+
+from evalkit.engines.base import Completion, Request, cut_at_stop
+from evalkit.records import Timing, Usage
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request of a batch.
+
+    Attributes:
+        request: what was asked.
+        tokens: model inputs with one value a token, (1, tokens) each; `input_ids` is among them.
+        media: all other model inputs (pixels, grids); rows of a batch are joined along the first axis.
+        max_tokens: limit for this generation, within what the context leaves.
+        image_tokens: image placeholders in the prompt.
+        arrived: `time.perf_counter()` at arrival.
+        abandoned: whether nobody waits any more; asked once a step.
+    """
+
+    request: Request
+    tokens: Tensors
+    media: Tensors
+    max_tokens: int
+    image_tokens: int
+    arrived: float
+    abandoned: Callable[[], bool]
+
+
+class Decoder:
+    """Runs batches on a loaded model; used by one thread at a time.
+
+    Args:
+        model: a transformers model that can generate.
+        tokenizer: its tokenizer.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        defaults = model.generation_config
+        self._eos = frozenset(_ids(defaults.eos_token_id) + _ids(tokenizer.eos_token_id))
+        pads = _ids(tokenizer.pad_token_id) or _ids(defaults.pad_token_id) or sorted(self._eos)
+        self._pad = pads[0] if pads else 0
+        # `generate` fills what a call leaves open from here, but only the request says how tokens are drawn.
+        model.generation_config = transformers.GenerationConfig()
+
+    def run(self, rows: Sequence[Row]) -> list[Completion]:
+        """Generate for all rows at once; they must agree on `Sampling` but for its seed.
+
+        Returns:
+            One completion a row, in order.
+        """
+        started = time.perf_counter()
+        device = self._model.device
+        inputs = {name: tensor.to(device) for name, tensor in collate(rows, self._pad).items()}
+        prompt = inputs["input_ids"].shape[1]
+        ends = _Ends(rows, prompt, self._eos, self._tokenizer)
+        config = transformers.GenerationConfig(
+            do_sample=False,
+            use_cache=True,
+            max_new_tokens=max(row.max_tokens for row in rows),
+            pad_token_id=self._pad,
+        )
+        with torch.inference_mode():
+            output = self._model.generate(
+                **inputs,
+                generation_config=config,
+                stopping_criteria=transformers.StoppingCriteriaList([ends]),
+                logits_processor=_processors(rows, inputs["attention_mask"], device),
+            )
+        generated = output[:, prompt:].tolist()
+        return [self._completion(row, generated[i], ends, i, started) for i, row in enumerate(rows)]
+
+    def _completion(self, row: Row, tokens: list[int], ends: _Ends, i: int, started: float) -> Completion:
+        length = ends.lengths[i]
+        text = cut_at_stop(_text(self._tokenizer, tokens[:length]), row.request.stop)
+        return Completion(
+            text=text,
+            finish_reason=ends.reasons[i],
+            usage=Usage(
+                prompt_tokens=row.tokens["input_ids"].shape[1],
+                completion_tokens=length,
+                image_tokens=row.image_tokens,
+            ),
+            timing=Timing(
+                queue_s=started - row.arrived,
+                ttft_s=ends.first - started,
+                decode_s=ends.times[i] - ends.first,
+            ),
+        )
+
+
+def collate(rows: Sequence[Row], pad: int) -> Tensors:
+    """The rows as one batch, padded on the left.
+
+    Returns:
+        `input_ids` and `attention_mask` (rows, longest prompt), and every other input of the rows.
+    """
+    lengths = [row.tokens["input_ids"].shape[1] for row in rows]
+    longest = max(lengths)
+    mask = torch.zeros(len(rows), longest, dtype=torch.long)
+    for i, length in enumerate(lengths):
+        mask[i, longest - length :] = 1
+    batch = {"attention_mask": mask}
+    for name, first in rows[0].tokens.items():
+        batch[name] = first.new_full((len(rows), longest), pad if name == "input_ids" else 0)
+        for i, row in enumerate(rows):
+            batch[name][i, longest - lengths[i] :] = row.tokens[name][0]
+    for name in rows[0].media:
+        batch[name] = torch.cat([row.media[name] for row in rows])
+    return batch
+
+
+class _Ends:
+    """Stopping criterion that ends each row by its own stop strings, token limit and abandonment.
+
+    It looks at generated text only, never at the prompt, and notes when, where and why a row ended.
+    """
+
+    def __init__(self, rows: Sequence[Row], prompt: int, eos: frozenset[int], tokenizer: Any) -> None:
+        self._rows = rows
+        self._prompt = prompt
+        self._eos = eos
+        self._tokenizer = tokenizer
+        # A token that is text has at least one byte, so a stop string lies within this many tokens; one
+        # more because some tokenizers drop a leading space from what they decode.
+        self._windows = [max((len(mark.encode()) + 1 for mark in row.request.stop), default=0) for row in rows]
+        self._open = list(range(len(rows)))
+        self.first = 0.0
+        self.lengths = [0] * len(rows)
+        self.times = [0.0] * len(rows)
+        self.reasons = ["length"] * len(rows)
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        step = input_ids.shape[1] - self._prompt
+        reach = max((self._windows[i] for i in self._open), default=0)
+        tails = input_ids[:, -max(1, min(reach, step)) :].tolist()
+        now = time.perf_counter()
+        if not self.first:
+            self.first = now
+        still_open = []
+        for i in self._open:
+            row = self._rows[i]
+            if tails[i][-1] in self._eos or self._stopped(i, tails[i]):
+                self.reasons[i] = "stop"
+            elif step < row.max_tokens and not row.abandoned():
+                still_open.append(i)
+                continue
+            self.lengths[i], self.times[i] = step, now
+        self._open = still_open
+        done = torch.ones(len(self._rows), dtype=torch.bool)
+        done[still_open] = False
+        return done.to(input_ids.device)
+
+    def _stopped(self, i: int, tail: list[int]) -> bool:
+        if not self._windows[i]:
+            return False
+        text = _text(self._tokenizer, tail[-self._windows[i] :])
+        return any(mark in text for mark in self._rows[i].request.stop)
+
+
+def _processors(rows: Sequence[Row], mask: torch.Tensor, device: torch.device) -> Any:
+    """What turns logits into scores whose largest is the drawn token."""
+    sampling = rows[0].request.sampling
+    chain: list[Any] = []
+    repetition, presence = sampling.repetition_penalty or 1.0, sampling.presence_penalty or 0.0
+    if repetition != 1.0 or presence != 0.0:
+        chain.append(_Penalties(repetition, presence, mask))
+    if sampling.temperature > 0:
+        chain.append(transformers.TemperatureLogitsWarper(sampling.temperature))
+        if sampling.top_k is not None and sampling.top_k > 0:
+            chain.append(transformers.TopKLogitsWarper(sampling.top_k))
+        if sampling.top_p is not None and sampling.top_p < 1.0:
+            chain.append(transformers.TopPLogitsWarper(sampling.top_p))
+        chain.append(_Draw([_seed(row.request) for row in rows], device))
+    return transformers.LogitsProcessorList(chain)
+
+
+class _Penalties:
+    """Repetition penalty (prompt and output) and presence penalty (output only) as vLLM defines them.
+
+    The library's own processor also counts padding, which would make a row depend on its neighbours.
+    """
+
+    def __init__(self, repetition: float, presence: float, mask: torch.Tensor) -> None:
+        self._repetition = repetition
+        self._presence = presence
+        self._mask = mask
+        self._seen: torch.Tensor | None = None
+        self._written: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self._seen is None or self._written is None:
+            counts = torch.zeros_like(scores)
+            counts.scatter_add_(1, input_ids, self._mask.to(scores.dtype))
+            self._seen, self._written = counts > 0, torch.zeros_like(scores, dtype=torch.bool)
+        else:
+            self._seen.scatter_(1, input_ids[:, -1:], True)
+            self._written.scatter_(1, input_ids[:, -1:], True)
+        damped = torch.where(scores > 0, scores / self._repetition, scores * self._repetition)
+        return torch.where(self._seen, damped, scores) - self._presence * self._written
+
+
+class _Draw:
+    """Adds Gumbel noise, so that the largest score is a draw from the softmax of the scores.
+
+    A seeded row has a generator of its own: its noise is the same whatever it is batched with.
+    """
+
+    def __init__(self, seeds: Sequence[int | None], device: torch.device) -> None:
+        self._generators = {
+            i: torch.Generator(device).manual_seed(seed) for i, seed in enumerate(seeds) if seed is not None
+        }
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        waits = torch.empty_like(scores).exponential_()
+        for i, generator in self._generators.items():
+            waits[i].exponential_(generator=generator)
+        return scores - waits.clamp_min(torch.finfo(scores.dtype).tiny).log()
+
+
+def _seed(request: Request) -> int | None:
+    """The row's own seed: were it the run's alone, all samples would share their luck and err together."""
+    if request.sampling.seed is None:
+        return None
+    name = f"{request.sampling.seed}\0{request.key}\0{request.turn}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> 1
+
+
+def _text(tokenizer: Any, tokens: list[int]) -> str:
+    return str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _ids(value: int | Sequence[int] | None) -> list[int]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, int) else list(value)

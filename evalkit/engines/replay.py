@@ -1,0 +1,56 @@
+"""An engine that says again what a recorded run's engine said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from evalkit.engines.base import Completion, Request
+from evalkit.errors import EngineError, one_line
+from evalkit.records import Turn
+
+
+class ReplayEngine:
+    """Plays back recorded turns, whatever it is asked.
+
+    Args:
+        turns: of each trajectory, by request key ("sample/arm/repeat").
+    """
+
+    def __init__(self, turns: Mapping[str, tuple[Turn, ...]]) -> None:
+        self._turns = turns
+
+    async def start(self) -> dict[str, Any]:
+        """Nothing to reach.
+
+        Returns:
+            kind and the number of recorded trajectories.
+        """
+        return {"kind": "replay", "trajectories": len(self._turns)}
+
+    async def generate(self, request: Request) -> Completion:
+        """The recorded turn, with its own usage and timing; the time its tools took is not the engine's.
+
+        Raises:
+            EngineError: the trajectory or the turn is not in the recording.
+        """
+        turns = self._turns.get(request.key)
+        if turns is None:
+            raise EngineError(f"not in the recording: {one_line(request.key, 120)!r}")
+        if not 0 <= request.turn < len(turns):
+            raise EngineError(
+                f"not in the recording: turn {request.turn} of {one_line(request.key, 120)!r}, which has {len(turns)}"
+            )
+        turn = turns[request.turn]
+        return Completion(
+            text=turn.text,
+            finish_reason=turn.finish_reason,
+            usage=turn.usage,
+            timing=msgspec.structs.replace(turn.timing, tool_s=0.0),
+            retries=turn.retries,
+        )
+
+    async def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,134 @@
+"""A model card, and how a `--model` argument becomes one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from evalkit.agents.limits import Limits
+from evalkit.engines.base import Sampling
+from evalkit.errors import EvalkitError, one_line, unknown
+
+ENGINES = ("transformers", "openai", "scripted", "replay")
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where weights come from.
+
+    Attributes:
+        hub: Hugging Face id.
+        folder: a local folder; in a card, relative to the card.
+        revision: commit or tag on the hub.
+        dtype: in which they are loaded: "auto", "float32", "bfloat16", "float16".
+        size_gb: download size.
+    """
+
+    hub: str = ""
+    folder: str = ""
+    revision: str | None = None
+    dtype: str = "auto"
+    size_gb: float | None = None
+
+    @property
+    def location(self) -> str:
+        """What an engine loads: the folder, else the hub id; empty for a model that is only served."""
+        return self.folder or self.hub
+
+
+class Needs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it takes to run the weights here; `gpu_gb` is GPU memory, 0 for a model that runs on a CPU."""
+
+    gpu_gb: float = 0.0
+
+
+class Pixels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Area bounds (pixels) of an image as the model sees it; None leaves the processor's own."""
+
+    min: int | None = None
+    max: int | None = None
+
+
+class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that is known of a model as an agent.
+
+    Attributes:
+        name: what `--model` takes.
+        summary: one line for `evalkit models`.
+        engine: the default engine.
+        protocol: name of its protocol.
+        tools: those of the protocol's tools that the model was trained with; None for all.
+        unknown: what the authors have not published, said plainly.
+        source: where the card's facts come from.
+    """
+
+    name: str
+    summary: str = ""
+    engine: str = "transformers"
+    protocol: str = "direct"
+    tools: tuple[str, ...] | None = None
+    weights: Weights = Weights()
+    needs: Needs = Needs()
+    sampling: Sampling = Sampling()
+    limits: Limits = Limits()
+    pixels: Pixels = Pixels()
+    unknown: tuple[str, ...] = ()
+    source: str = ""
+
+
+def load_card(path: Path) -> ModelCard:
+    """Read a card file (YAML).
+
+    Raises:
+        EvalkitError: not readable, not YAML, or a key that cards do not have; the message names it.
+    """
+    import yaml
+
+    try:
+        card = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), ModelCard)
+    except (OSError, UnicodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        raise EvalkitError(f"model card {path}: {one_line(error)}") from error
+    if card.engine not in ENGINES:
+        raise unknown(f"engine in model card {path}", card.engine, ENGINES, "evalkit run --help")
+    if card.weights.folder:
+        folder = str((path.parent / card.weights.folder).resolve())
+        card = msgspec.structs.replace(card, weights=msgspec.structs.replace(card.weights, folder=folder))
+    return card
+
+
+@functools.cache
+def cards() -> Mapping[str, ModelCard]:
+    """The shipped cards by name."""
+    found = [load_card(path) for path in sorted(Path(__file__).parent.glob("*.yaml"))]
+    return {card.name: card for card in found}
+
+
+def find_card(model: str, engine: str | None = None) -> ModelCard:
+    """The card for a `--model` argument.
+
+    It may be a shipped card's name, a card file, a folder of weights, a hub id ("owner/name"), or, with an
+    engine that needs no weights here, any name (for `openai`, the served model's).
+
+    Raises:
+        EvalkitError: it is none of these; the message has the nearest names.
+    """
+    if engine is not None and engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES, "evalkit run --help")
+    path = Path(model)
+    if model in cards():
+        card = cards()[model]
+    elif path.suffix in (".yaml", ".yml"):
+        card = load_card(path)
+    elif (path / "config.json").is_file():
+        card = ModelCard(name=path.resolve().name, weights=Weights(folder=str(path.resolve())))
+    elif engine in ("openai", "scripted", "replay"):
+        card = ModelCard(name=model, engine=engine)
+    elif model.count("/") == 1 and not path.exists() and not model.startswith((".", "/")):
+        card = ModelCard(name=model, weights=Weights(hub=model))
+    elif path.is_dir():
+        raise EvalkitError(f"--model {model}: the folder has no config.json, so it holds no model")
+    else:
+        raise unknown("model", model, cards(), "evalkit models")
+    return msgspec.structs.replace(card, engine=engine or card.engine)

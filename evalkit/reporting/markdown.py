@@ -1,0 +1,33 @@
+"""A run's report as Markdown."""
+
+from __future__ import annotations
+
+from evalkit.analysis.summary import Summary
+from evalkit.content import content_dir
+from evalkit.errors import one_line
+from evalkit.reporting.figures import figure_rows
+from evalkit.runs.folder import RunInfo
+from evalkit.runs.plan import flat
+
+
+def run_markdown(info: RunInfo, summary: Summary) -> str:
+    """The report of one run. Text that came from a model or a server is neutralised."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = FileSystemLoader(content_dir("reports") / "templates")
+    environment = Environment(loader=templates, undefined=StrictUndefined, finalize=_cell, autoescape=False)
+    return environment.get_template("run.md.j2").render(
+        s=summary,
+        rows=figure_rows(summary),
+        notes=info.notes,
+        info=info,
+        config=list(flat(info.config)),
+    )
+
+
+def _cell(value: object) -> str:
+    """Text that cannot break a table, start HTML or open a link."""
+    text = one_line(value, 400)
+    for mark in "\\`*_[]<>|":
+        text = text.replace(mark, "\\" + mark)
+    return text

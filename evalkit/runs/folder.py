@@ -1,0 +1,116 @@
+"""A run's folder: its name, its `run.json`, and how an earlier run is found again."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from evalkit.errors import DataError, InfrastructureError, one_line
+
+INFO = "run.json"
+SAMPLES = "samples.jsonl"
+IMAGES = "images"
+SUMMARY = "summary.json"
+REPORT = "report.md"
+
+
+class RunInfo(msgspec.Struct, kw_only=True):
+    """The contents of `run.json`.
+
+    Attributes:
+        evalkit: version that made the run.
+        created: UTC, ISO 8601.
+        config: see `evalkit.runs.plan`.
+        config_hash: its digest.
+        expected_rows: rows of the benchmark as configured: the denominator of every "all rows" figure.
+        system_prompt: as sent.
+        engine: what the engine said at start.
+        sandbox: tier, isolation and limits.
+        environment: machine and versions.
+        notes: what a reader must know, e.g. that code ran without isolation.
+    """
+
+    evalkit: str
+    created: str
+    config: dict[str, Any]
+    config_hash: str
+    expected_rows: int
+    system_prompt: str = ""
+    engine: dict[str, Any] = {}
+    sandbox: dict[str, Any] = {}
+    environment: dict[str, Any] = {}
+    notes: list[str] = []
+
+
+def read_info(folder: Path) -> RunInfo:
+    """The run's `run.json`.
+
+    Raises:
+        DataError: the folder is not a run folder, or the file is damaged.
+    """
+    file = folder / INFO
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=RunInfo)
+    except FileNotFoundError:
+        raise DataError(f"{folder} is not a run folder: it has no {INFO}") from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise DataError(f"cannot read {file}: {one_line(error)}") from error
+
+
+def write_info(folder: Path, info: RunInfo) -> None:
+    """Write `run.json`, whole or not at all."""
+    write_whole(folder / INFO, msgspec.json.format(msgspec.json.encode(info), indent=2))
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part.
+
+    Raises:
+        InfrastructureError: the disk is full, or the place is not writable.
+    """
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        part.write_bytes(data)
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InfrastructureError(f"cannot write {file}: {error.strerror}; free space or choose --out") from error
+
+
+def new_run_folder(out: Path, model: str, task: str) -> Path:
+    """A new folder `<model>__<task>__<UTC time>` under `out`.
+
+    Raises:
+        InfrastructureError: it cannot be made.
+    """
+    stem = f"{_slug(model)}__{_slug(task)}__{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    for attempt in range(1, 1000):
+        folder = out / (stem if attempt == 1 else f"{stem}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise InfrastructureError(f"cannot make {folder}: {error.strerror}; choose another --out") from error
+        return folder
+    raise InfrastructureError(f"no free name for a run folder in {out}")
+
+
+def find_run(out: Path, model: str, task: str, digest: str) -> Path | None:
+    """The newest run of `model` on `task` under `out` with this configuration, None when there is none."""
+    for folder in sorted(out.glob(f"{_slug(model)}__{_slug(task)}__*"), reverse=True):
+        try:
+            if read_info(folder).config_hash == digest:
+                return folder
+        except DataError:
+            continue
+    return None
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.") or "unnamed"

@@ -1,0 +1,23 @@
+"""From a trajectory to its outcome: the task scores answers; limits and errors speak for themselves."""
+
+from __future__ import annotations
+
+from evalkit.records import Outcome, Sample, StopReason, Trajectory, Verdict
+from evalkit.task import Task
+
+_VERDICTS = {
+    StopReason.LIMIT_TURNS: Verdict.LIMIT_TURNS,
+    StopReason.LIMIT_TOKENS: Verdict.LIMIT_TOKENS,
+    StopReason.LIMIT_TIME: Verdict.LIMIT_TIME,
+    StopReason.ENGINE_ERROR: Verdict.ENGINE_ERROR,
+    StopReason.SANDBOX_ERROR: Verdict.SANDBOX_ERROR,
+    StopReason.DATA_ERROR: Verdict.DATA_ERROR,
+}
+
+
+def outcome_of(task: Task, sample: Sample, trajectory: Trajectory) -> Outcome:
+    """The outcome of a trajectory; a response is scored only if the agent came to an end by itself."""
+    verdict = _VERDICTS.get(trajectory.stop)
+    if verdict is None:
+        return task.score(sample, trajectory.response)
+    return Outcome(verdict=verdict, error=trajectory.error, scorer=f"{task.name}/{task.version}")

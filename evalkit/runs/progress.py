@@ -1,0 +1,83 @@
+"""How far a run is: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from evalkit.records import Record, Verdict
+
+_PLAIN_EVERY_S = 15.0
+
+
+class RunProgress:
+    """Counts finished trajectories and shows done/total, accuracy, tool rate, errors, throughput and time left."""
+
+    def __init__(self, console: Console, label: str, total: int) -> None:
+        """Show progress of `total` trajectories; `label` names the run."""
+        self.total = total
+        self.done = self.fresh = self.correct = self.called = self.errors = 0
+        self._label = label
+        self._console = console
+        self._started = self._said = time.monotonic()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> RunProgress:
+        self._started = self._said = time.monotonic()
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[figures]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+                refresh_per_second=4,
+            )
+            self._task = self._bar.add_task(self._label, total=self.total, completed=self.done, figures="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif self.fresh:
+            self.say(self._line())
+
+    def count(self, record: Record, *, resumed: bool = False) -> None:
+        """Count one finished trajectory; `resumed` ones do not enter the throughput."""
+        self.done += 1
+        self.fresh += not resumed
+        verdict = record.outcome.verdict
+        self.correct += verdict is Verdict.CORRECT
+        self.errors += verdict.is_error
+        self.called += any(call.status.dispatched for call in record.trajectory.calls)
+        if resumed:
+            return
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, figures=self._figures())
+        elif time.monotonic() - self._said >= _PLAIN_EVERY_S:
+            self.say(self._line())
+
+    def say(self, line: str) -> None:
+        """One line of text among the progress."""
+        self._said = time.monotonic()
+        self._console.print(line, markup=False, highlight=False)
+
+    def _figures(self) -> str:
+        rate = self.fresh / max(time.monotonic() - self._started, 1e-9)
+        scored = max(self.done - self.errors, 1)
+        return (
+            f"accuracy {self.correct / scored:.1%}  tool rate {self.called / scored:.1%}  "
+            f"errors {self.errors}  {rate:.1f}/s"
+        )
+
+    def _line(self) -> str:
+        rate = self.fresh / max(time.monotonic() - self._started, 1e-9)
+        left = (self.total - self.done) / rate if rate else 0
+        return f"{self._label}: {self.done}/{self.total}  {self._figures()}  {left:.0f} s left"

@@ -1,0 +1,86 @@
+"""One task through one agent into one run folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from evalkit.agents.loop import Agent
+from evalkit.errors import DataError, EngineUnavailableError
+from evalkit.images import ImageFile
+from evalkit.records import RECORD_VERSION, Record, Sample, Verdict
+from evalkit.runs.outcome import outcome_of
+from evalkit.runs.progress import RunProgress
+from evalkit.runs.scheduler import Stop, in_flight
+from evalkit.runs.store import Key, RunStore
+from evalkit.task import Task
+
+GIVE_UP_AFTER = 32
+
+
+def unfinished(samples: Sequence[Sample], done: Mapping[Key, Record]) -> list[Sample]:
+    """The samples that still have to run: those without a record, and those whose record is an error."""
+    return [
+        sample
+        for sample in samples
+        if (record := done.get((sample.id, "agent", 0))) is None or record.outcome.verdict.is_error
+    ]
+
+
+async def run_task(
+    *,
+    agent: Agent,
+    task: Task,
+    samples: Sequence[Sample],
+    store: RunStore,
+    progress: RunProgress,
+    concurrency: int,
+    stop: Stop,
+) -> None:
+    """Run the agent on every sample and store each trajectory as it finishes.
+
+    Raises:
+        EngineUnavailableError: the engine is gone, or failed so often in a row that going on is pointless.
+        InfrastructureError: the run folder cannot be written.
+    """
+    failures = 0
+    loop = asyncio.get_running_loop()
+
+    async def work(sample: Sample) -> None:
+        nonlocal failures
+        trajectory = await agent.run(sample, f"{sample.id}/agent/0")
+        record = Record(
+            version=RECORD_VERSION,
+            sample=_storable(sample),
+            trajectory=trajectory,
+            outcome=outcome_of(task, sample, trajectory),
+        )
+        await loop.run_in_executor(writer, store.append, record)
+        progress.count(record)
+        failures = failures + 1 if record.outcome.verdict is Verdict.ENGINE_ERROR else 0
+        if failures >= GIVE_UP_AFTER:
+            raise EngineUnavailableError(
+                f"the engine failed {failures} times in a row, last: {trajectory.error}; "
+                "run the same command again to go on from here"
+            )
+
+    # one writer: lines keep the order in which trajectories finish, and disks never block the event loop
+    with ThreadPoolExecutor(1, "evalkit-store") as writer:
+        await in_flight(samples, work, concurrency, stop)
+
+
+def _storable(sample: Sample) -> Sample:
+    """The sample without images that cannot be read, so that its error can be recorded at all."""
+    if all(map(_readable, sample.images)):
+        return sample
+    return msgspec.structs.replace(sample, images=tuple(filter(_readable, sample.images)))
+
+
+def _readable(image: ImageFile) -> bool:
+    try:
+        return bool(image.header)
+    except DataError:
+        return False

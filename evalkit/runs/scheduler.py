@@ -1,0 +1,71 @@
+"""N trajectories in flight, and what happens when the user or the engine says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Stop:
+    """Whether the run should come to an end: `gently` finishes what is in flight."""
+
+    def __init__(self) -> None:
+        self.gently = False
+        self.presses = 0
+        self._task: asyncio.Task[object] | None = None
+        self._say: Callable[[str], None] = lambda line: None
+
+    @contextmanager
+    def on_interrupt(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Take Ctrl-C: once to finish what is in flight, twice to stop at once.
+
+        Args:
+            say: shows one line to the user.
+        """
+        loop = asyncio.get_running_loop()
+        self._task, self._say = asyncio.current_task(), say
+        try:
+            loop.add_signal_handler(signal.SIGINT, self._press)
+        except (NotImplementedError, RuntimeError):
+            # not the main thread, or a platform without signal handlers: Ctrl-C stops at once
+            yield
+            return
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    def _press(self) -> None:
+        self.presses += 1
+        if self.presses == 1:
+            self.gently = True
+            self._say("finishing what is in flight; press Ctrl-C again to stop at once")
+        elif self._task is not None:
+            self._task.cancel()
+
+
+async def in_flight(jobs: Iterable[T], work: Callable[[T], Awaitable[None]], concurrency: int, stop: Stop) -> None:
+    """Run `work` on every job with at most `concurrency` at once, in order of start.
+
+    A job's exception ends the others and is raised; jobs not started yet are left.
+    """
+    queue = iter(jobs)
+
+    async def worker() -> None:
+        for job in queue:
+            if stop.gently:
+                return
+            await work(job)
+
+    workers = [asyncio.create_task(worker()) for _ in range(max(1, concurrency))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)

@@ -1,0 +1,126 @@
+"""From a model card and a user's settings to a started engine and its tools, or to one line saying what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+
+from evalkit.engines import Engine
+from evalkit.errors import EvalkitError
+from evalkit.models import ModelCard
+from evalkit.runs.store import latest_records
+from evalkit.sandbox import Sandbox
+from evalkit.tools import PythonTool, Tool
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how the engine runs; none of it changes what is asked of the model.
+
+    Attributes:
+        base_url: of an OpenAI-compatible server.
+        served_model: the server's name for the model; None takes the only one it serves.
+        api_key_env: name of the environment variable with the key.
+        timeout_s: per try of a request.
+        script: file for the scripted engine.
+        replay: run folder for the replay engine.
+        device: "auto", "cpu", "cuda".
+        concurrency: trajectories in flight.
+    """
+
+    base_url: str | None = None
+    served_model: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    timeout_s: float = 600.0
+    script: Path | None = None
+    replay: Path | None = None
+    device: str = "auto"
+    concurrency: int = 64
+
+
+def make_engine(card: ModelCard, settings: EngineSettings) -> Engine:
+    """The card's engine, not started yet.
+
+    Raises:
+        EvalkitError: what it needs is not here; the line names all that is missing and how to get it.
+    """
+    if card.engine == "openai":
+        if settings.base_url is None:
+            raise EvalkitError("--engine openai needs --base-url, e.g. http://127.0.0.1:8000/v1")
+        from evalkit.engines.openai import OpenAIEngine
+
+        return OpenAIEngine(
+            base_url=settings.base_url,
+            model=settings.served_model,
+            api_key_env=settings.api_key_env,
+            timeout_s=settings.timeout_s,
+            connections=settings.concurrency,
+        )
+    if card.engine == "scripted":
+        from evalkit.engines.scripted import ScriptedEngine
+
+        if settings.script is None:
+            raise EvalkitError("--engine scripted needs --script FILE (JSON; see docs/guide.md)")
+        return ScriptedEngine.from_file(settings.script)
+    if card.engine == "replay":
+        from evalkit.engines.replay import ReplayEngine
+
+        if settings.replay is None:
+            raise EvalkitError("--engine replay needs --replay RUN, the run folder to play back")
+        records = latest_records(settings.replay)
+        return ReplayEngine({f"{id}/{arm}/{repeat}": r.trajectory.turns for (id, arm, repeat), r in records.items()})
+    missing = missing_for(card)
+    if missing:
+        what = f"{card.name} ({card.weights.location}, protocol {card.protocol}, engine {card.engine})"
+        raise EvalkitError(
+            f"{what} cannot run here: {'; '.join(missing)}. "
+            "Or serve it elsewhere and add --engine openai --base-url URL"
+        )
+    from evalkit.engines.transformers import TransformersEngine
+
+    return TransformersEngine(
+        weights=card.weights.location,
+        revision=card.weights.revision,
+        dtype=card.weights.dtype,
+        device=settings.device,
+        max_batch=settings.concurrency,
+        min_pixels=card.pixels.min,
+        max_pixels=card.pixels.max,
+    )
+
+
+def missing_for(card: ModelCard) -> list[str]:
+    """What keeps a card's weights from running on this machine, each with its mend; nothing is loaded for it."""
+    missing = []
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        missing.append("torch and transformers are not installed (pip install 'evalkit[hf]')")
+    if card.needs.gpu_gb and not _has_gpu():
+        missing.append(f"no GPU is here (it needs about {card.needs.gpu_gb:g} GB of GPU memory)")
+    if missing and card.weights.hub and not _downloaded(card):
+        size = f", {card.weights.size_gb:g} GB" if card.weights.size_gb else ""
+        missing.append(f"its weights are not on this machine (hf download {card.weights.hub}{size})")
+    if not card.weights.location:
+        missing.append("the card names no weights (it can only be served: --engine openai)")
+    return missing
+
+
+def make_tools(wanted: Sequence[str], sandbox: Sandbox) -> dict[str, Tool]:
+    """Those of the wanted tools that this installation can offer."""
+    return {"python": PythonTool(sandbox)} if "python" in wanted else {}
+
+
+def _has_gpu() -> bool:
+    if find_spec("torch") is None:
+        return Path("/dev/nvidia0").exists()
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def _downloaded(card: ModelCard) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(card.weights.hub, "config.json", revision=card.weights.revision)
+    return isinstance(found, str)

@@ -1,0 +1,1 @@
+"""What runs inside a session's process: the standard library only, never evalkit itself."""

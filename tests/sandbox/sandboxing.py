@@ -1,0 +1,45 @@
+"""What the tests of this folder share, beside their fixtures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from evalkit.sandbox import ExecResult
+
+Cells = Callable[..., Awaitable[list[ExecResult]]]
+
+NAMES = {
+    "np": "import numpy as np",
+    "plt": "import matplotlib.pyplot as plt",
+    "math": "import math",
+    "os": "import os",
+    "sin": "from math import sin",
+    "Image": "from PIL import Image",
+    "absent": "import no_such_package as absent",
+}
+
+
+def children() -> set[str]:
+    """Process ids of this process's children."""
+    return {child for path in Path("/proc/self/task").glob("*/children") for child in path.read_text().split()}
+
+
+def descriptors() -> set[str]:
+    """What this process's open sockets and files in memory are."""
+    links = (Path("/proc/self/fd") / fd for fd in os.listdir("/proc/self/fd"))
+    names = {os.readlink(link) for link in links if os.path.lexists(link)}
+    return {name for name in names if name.startswith(("socket:", "/memfd:"))}
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; a dead one that nobody has waited for does not."""
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def exists(path: str) -> bool:
+    return os.path.lexists(path)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit.scoring import extract
+
+
+@pytest.mark.parametrize(
+    ("response", "answer", "reason"),
+    [
+        ("<answer>B</answer>", "B", "answer_tag"),
+        ("<ANSWER> 42 </Answer>", "42", "answer_tag"),
+        ("<answer>A</answer> no: <answer>B</answer>", "B", "answer_tag"),
+        ("<answer>A</answer> and <answer>B", "A", "answer_tag"),
+        ("<answer>A <answer>B</answer>", "B", "answer_tag"),
+        ("<answer>\\boxed{\\frac{1}{2}}</answer>", "\\frac{1}{2}", "answer_tag"),
+        ("<answer>The answer is B.</answer>", "B", "answer_tag"),
+        ("<Answer>: B</Answer>", "B", "answer_tag"),
+        ("\\boxed{C} <answer>B</answer>", "B", "answer_tag"),
+        ("Answer: C <answer>B</answer>", "B", "answer_tag"),
+        ("<answer>A</answer><answer> </answer>", None, "none"),
+        ("<answer>B", None, "whole"),
+        ("<think>so <answer>A</answer></think><answer>B</answer>", "B", "answer_tag"),
+        ("<answer>B</answer><think>or <answer>A</answer></think>", "B", "answer_tag"),
+        ("<answer>B</answer><think>or <answer>A</answer>", "B", "answer_tag"),
+        ("<think>a <think> b</think><answer>B</answer>", "B", "answer_tag"),
+        ("maybe <answer>A</answer></think><answer>B</answer>", "B", "answer_tag"),
+        ("<Reasoning>A</Reasoning><reason>A</reason><thinking>A</thinking>B", "B", "whole"),
+        ("<think>use <reason>x</reason> <answer>A</answer> y</think>B", "B", "whole"),
+        ("<think>the answer is B", None, "none"),
+        ("<reason>Answer: B</reason>", None, "none"),
+        ("so \\boxed{A}, or rather \\boxed{B}.", "B", "boxed"),
+        ("\\boxed{\\text{(B)}}", "\\text{(B)}", "boxed"),
+        ("\\boxed{\\boxed{B}}", "B", "boxed"),
+        ("\\boxed{B} and \\boxed{C", "B", "boxed"),
+        ("{ \\boxed{x \\} y}", "x \\} y", "boxed"),
+        ("Answer: C, that is \\boxed{B}", "B", "boxed"),
+        ("<Thought process>: x <Answer>: B", "B", "cue"),
+        ("<Answer>: <<B>>", "<<B>>", "cue"),
+        ("**Answer:** (B)", "(B)", "cue"),
+        ("**Answer**: B", "B", "cue"),
+        ("**Answer: B**", "B", "cue"),
+        ("ANSWER： 7", "7", "cue"),
+        ("Answer:\n\nB", "B", "cue"),
+        ("Answer: A\nOn reflection:\nFinal answer: B", "B", "cue"),
+        ("Answer: B\nAnswer:", "B", "cue"),
+        ("The answer is B. Therefore C is out.", "B", "cue"),
+        ("the correct answer is: **(B)**", "(B)", "cue"),
+        ("The correct option is B because it fits", "B", "cue"),
+        ("so the answer would be 3.5 cm, since 7 / 2", "3.5 cm", "cue"),
+        ("The answer is A or B", "A or B", "cue"),
+        ("42", "42", "whole"),
+        (" **B** \n", "B", "whole"),
+        ("I think.\nIt is B", None, "none"),
+        ("x" * 400, None, "none"),
+        ("", None, "none"),
+        (" \n", None, "none"),
+        ("\\boxed{}", "\\boxed{}", "whole"),
+    ],
+)
+def test_cases(response: str, answer: str | None, reason: str) -> None:
+    found = extract(response)
+    assert found.reason == reason
+    if answer is not None or reason == "none":
+        assert found.answer == answer
+
+
+def test_an_unclosed_tag_is_no_tag() -> None:
+    assert extract("I say <answer>B\nand that is that").answer is None
+
+
+@given(st.text())
+def test_never_raises_and_reason_fits(text: str) -> None:
+    found = extract(text)
+    assert (found.answer is None) == (found.reason == "none")
+    assert found.answer is None or found.answer.strip()
+
+
+TOKENS = ["<think>", "</think>", "<reason>", "</reason>", "<answer>", "</answer>", "\\boxed{", "{", "}", "Answer:", "B"]
+
+
+@given(st.lists(st.sampled_from([*TOKENS, " the answer is ", "\n", "**", "A", " because "]), max_size=30).map("".join))
+def test_never_raises_on_broken_structure(text: str) -> None:
+    found = extract(text)
+    assert (found.answer is None) == (found.reason == "none")
+
+
+PLAIN = st.text().filter(lambda text: "<" not in text)
+
+
+@given(PLAIN, st.sampled_from("ABCDEFGH"), st.sampled_from(["think", "thinking", "reason", "reasoning"]))
+def test_tag_after_any_reasoning(reasoning: str, letter: str, tag: str) -> None:
+    for response in (
+        f"<{tag}>{reasoning}</{tag}><answer>{letter}</answer>",
+        f"{reasoning}<answer>{letter}</answer>",
+        f"{reasoning}</{tag}>\n<answer>{letter}</answer>{reasoning}",
+    ):
+        assert extract(response) == extract(f"<answer>{letter}</answer>")
+
+
+@given(st.text())
+def test_unclosed_reasoning_has_no_answer(text: str) -> None:
+    if "</" not in text:
+        assert extract("<think>" + text).answer is None
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["<think>", "</think>", "<answer>", "</answer>", "<answer", "\\boxed{", "\\boxed{}", "{", "}", "\\", "Answer:",
+     "answer is ", "Answer: A\n", "final ", " ", "\n", "*", " because", "answer>", "\ud800"],
+)  # fmt: skip
+@pytest.mark.parametrize("frame", ["{}", "<answer>{}</answer>", "Answer: {}", "\\boxed{{{}}}"])
+def test_a_megabyte_takes_linear_time(unit: str, frame: str) -> None:
+    def seconds(size: int) -> float:
+        text = frame.format(unit * (size // len(unit)))
+        start = time.process_time()
+        extract(text)
+        return time.process_time() - start
+
+    assert seconds(1_000_000) < 1.0
