@@ -66,13 +66,13 @@ def extract(response: str) -> Extraction:
     text = _without_reasoning(response)
     tagged = _last_tag(text)
     if tagged is not None:
-        answer = _last_box(tagged) or _last_cue(tagged) or tagged.lstrip(":： \t\r\n").strip(_MARKUP)
+        answer = _last_box(tagged) or _last_cue(tagged) or _bare(_bare(tagged).lstrip(":："))
         return Extraction(answer, ANSWER_TAG) if answer else Extraction(None, NONE)
     if boxed := _last_box(text):
         return Extraction(boxed, BOXED)
     if cued := _last_cue(text):
         return Extraction(cued, CUE)
-    whole = text.strip(_MARKUP)
+    whole = _bare(text)
     if whole and len(whole) <= _WHOLE_LIMIT and "\n" not in whole:
         return Extraction(whole, WHOLE)
     return Extraction(None, NONE)
@@ -122,6 +122,16 @@ def _last_box(text: str) -> str | None:
         elif piece[-1] == "{" and len(piece) > 2:
             stack.append(token.end())
     return text[slice(*best)].strip() if best else None
+
+
+def _bare(text: str) -> str:
+    """`text` without white space and markup around it."""
+    start, end = 0, len(text)
+    while start < end and (text[start].isspace() or text[start] in _MARKUP):
+        start += 1
+    while start < end and (text[end - 1].isspace() or text[end - 1] in _MARKUP):
+        end -= 1
+    return text[start:end]
 
 
 def _last_cue(text: str) -> str | None:
