@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -85,7 +86,7 @@ def wemath_items(wemath: Path, folder: Path) -> Path:
     return file
 
 
-def eight_k_items(folder: Path) -> Path:
+def draw_eight_k(file: Path) -> None:
     import numpy as np
     from PIL import Image
 
@@ -93,7 +94,14 @@ def eight_k_items(folder: Path) -> Path:
     coarse = Image.fromarray(random.integers(0, 255, (270, 480, 3), dtype=np.uint8))
     pixels = np.asarray(coarse.resize((7680, 4320), Image.Resampling.BICUBIC), dtype=np.int16)
     grain = random.normal(0, 14, (4320, 7680, 1)).astype(np.int16)
-    Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)).save(folder / "8k.jpg", quality=88)
+    Image.fromarray((pixels + grain).clip(0, 255).astype(np.uint8)).save(file, quality=88)
+
+
+def eight_k_items(folder: Path) -> Path:
+    # in a process of its own: a child's peak memory starts from that of the process it was forked from
+    drawing = multiprocessing.get_context("spawn").Process(target=draw_eight_k, args=(folder / "8k.jpg",))
+    drawing.start()
+    drawing.join()
     file = folder / "eight_k.jsonl"
     line = json.dumps({"image": str(folder / "8k.jpg"), "question": "What is the text on the sign?\nA. one"})
     file.write_text(f"{line}\n" * 16)

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/gif": "gif",
                "image/bmp": "bmp", "image/tiff": "tiff"}  # fmt: skip
+# below this, a thread costs more than the work
+_SMALL = 1 << 20
 _JPEG_END = b"\xff\xd9"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -53,10 +56,11 @@ class ImageFile:
     unless `open` is called.
     """
 
-    __slots__ = ("_header", "_lock", "_read", "name")
+    __slots__ = ("_header", "_lock", "_read", "_stat", "name")
 
-    def __init__(self, read: Callable[[], bytes], name: str) -> None:
+    def __init__(self, read: Callable[[], bytes], name: str, size: Callable[[], int | None] = lambda: None) -> None:
         self._read = read
+        self._stat = size
         self.name = name
         self._header: ImageHeader | None = None
         self._lock = threading.Lock()
@@ -68,12 +72,12 @@ class ImageFile:
     def from_path(cls, path: str | os.PathLike[str]) -> ImageFile:
         """An image on disk; it is read at each use and never kept."""
         file = Path(path)
-        return cls(file.read_bytes, str(file))
+        return cls(file.read_bytes, str(file), lambda: file.stat().st_size)
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "image") -> ImageFile:
         """An image already in memory (a tool's result, a data set's cell)."""
-        return cls(lambda: data, name)
+        return cls(lambda: data, name, lambda: len(data))
 
     @classmethod
     def generated(cls, make: Callable[[], bytes], name: str) -> ImageFile:
@@ -119,6 +123,33 @@ class ImageFile:
                 self._header = _inspect(self.read(), self.name)
             return self._header
 
+    @property
+    def known(self) -> ImageHeader | None:
+        """The header if it has been computed already, else None; never reads anything."""
+        return self._header
+
+    def size(self) -> int | None:
+        """Encoded length in bytes if it can be told without reading the image, else None."""
+        if self._header is not None:
+            return self._header.size
+        try:
+            return self._stat()
+        except OSError:
+            return None
+
+    async def inspect(self) -> ImageHeader:
+        """The header, computed off the event loop where the image is large or has to be made first.
+
+        Raises:
+            DataError: see `header`.
+        """
+        size = self.size()
+        if self._header is None and (size is None or size > _SMALL):
+            import asyncio
+
+            return await asyncio.to_thread(lambda: self.header)
+        return self.header
+
     def open(self) -> PILImage:
         """The decoded image, upright and as stored (no mode conversion).
 
@@ -136,21 +167,39 @@ class ImageFile:
 
 
 def _inspect(data: bytes, name: str) -> ImageHeader:
-    from PIL import Image
-
     if not data:
         raise DataError(f"image {name} is empty")
+    size = _png_size(data)
+    if size is not None:
+        return ImageHeader(hashlib.sha256(data).hexdigest(), "image/png", *size, len(data))
+    from PIL import Image
+
     try:
         with Image.open(io.BytesIO(data)) as image:
             mime = Image.MIME.get(image.format or "", "application/octet-stream")
             width, height = image.size
-            if mime == "image/png" and _PNG_END not in data:
+            if mime == "image/png":
                 raise ValueError("its end is missing")
             if not _ends(data, mime):
                 image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"image {name} is truncated or not an image: {one_line(error)}") from error
     return ImageHeader(hashlib.sha256(data).hexdigest(), mime, width, height, len(data))
+
+
+def warm_up() -> None:
+    """Load the image library now, so that no trajectory's time has it in."""
+    from PIL import Image
+
+    Image.preinit()
+
+
+def _png_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a PNG that is there to its end: they stand at a fixed place, no library is needed."""
+    if data[:8] != _PNG_START or data[12:16] != b"IHDR" or _PNG_END not in data:
+        return None
+    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    return (width, height) if width and height else None
 
 
 def _ends(data: bytes, mime: str) -> bool:
@@ -160,8 +209,6 @@ def _ends(data: bytes, mime: str) -> bool:
     """
     if mime == "image/jpeg":
         return _JPEG_END in data[-4096:]
-    if mime == "image/png":
-        return _PNG_END in data
     if mime == "image/webp":
         return int.from_bytes(data[4:8], "little") + 8 <= len(data)
     return False

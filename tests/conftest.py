@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,7 +39,13 @@ def png() -> ImageFile:
 def cli(tmp_path: Path) -> Cli:
     """Runs the real command line as a process, in an empty folder."""
 
-    def call(*arguments: object, cwd: Path = tmp_path, **variables: str) -> subprocess.CompletedProcess[str]:
+    def call(
+        *arguments: object, cwd: Path = tmp_path, file_size: int | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        def limit() -> None:
+            if file_size is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+
         return subprocess.run(
             [sys.executable, "-m", "evalkit", *map(str, arguments)],
             cwd=cwd,
@@ -46,6 +53,7 @@ def cli(tmp_path: Path) -> Cli:
             capture_output=True,
             text=True,
             timeout=240,
+            preexec_fn=limit,
             check=False,
         )
 

@@ -127,7 +127,7 @@ class _Run:
     async def check_images(self) -> None:
         """Read every image's header now, so that a broken one costs no generation."""
         for image in self.sample.images:
-            await asyncio.to_thread(lambda image=image: image.header)  # type: ignore[misc]
+            await image.inspect()
 
     async def converse(self) -> tuple[StopReason, str]:
         """Turns until the end; every turn is kept as soon as it is complete."""

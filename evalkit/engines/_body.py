@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -187,14 +186,10 @@ class BodyBuilder:
 
     def _ready(self, image: ImageFile) -> bool:
         """Whether the event loop may read what is missing: for a small file a thread costs more than it saves."""
-        if image._header is not None:
-            size = image._header.size
-            return not _INLINE_IMAGE < size <= _SMALL_IMAGE or self._cache.get(image._header.sha256) is not None
-        try:
-            # Images on disk are named by their path. For any other name this merely finds no file.
-            return os.stat(image.name).st_size <= _INLINE_IMAGE
-        except (OSError, ValueError):
-            return False
+        header, size = image.known, image.size()
+        if header is None or size is None:
+            return size is not None and size <= _INLINE_IMAGE
+        return not _INLINE_IMAGE < size <= _SMALL_IMAGE or self._cache.get(header.sha256) is not None
 
     def _inspect(self, images: list[ImageFile]) -> None:
         for image in images:

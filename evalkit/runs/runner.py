@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from evalkit.agents.loop import Agent
 from evalkit.errors import DataError, EngineUnavailableError
-from evalkit.images import ImageFile
+from evalkit.images import ImageFile, warm_up
 from evalkit.records import RECORD_VERSION, Record, Sample, Verdict
 from evalkit.runs.outcome import outcome_of
 from evalkit.runs.progress import RunProgress
 from evalkit.runs.scheduler import Stop, in_flight
 from evalkit.runs.store import Key, RunStore
+from evalkit.runs.writer import Writer
 from evalkit.task import Task
 
 GIVE_UP_AFTER = 32
@@ -46,8 +45,8 @@ async def run_task(
         EngineUnavailableError: the engine is gone, or failed so often in a row that going on is pointless.
         InfrastructureError: the run folder cannot be written.
     """
+    warm_up()
     failures = 0
-    loop = asyncio.get_running_loop()
 
     async def work(sample: Sample) -> None:
         nonlocal failures
@@ -58,7 +57,7 @@ async def run_task(
             trajectory=trajectory,
             outcome=outcome_of(task, sample, trajectory),
         )
-        await loop.run_in_executor(writer, store.append, record)
+        await writer.put(record)
         progress.count(record)
         failures = failures + 1 if record.outcome.verdict is Verdict.ENGINE_ERROR else 0
         if failures >= GIVE_UP_AFTER:
@@ -67,8 +66,7 @@ async def run_task(
                 "run the same command again to go on from here"
             )
 
-    # one writer: lines keep the order in which trajectories finish, and disks never block the event loop
-    with ThreadPoolExecutor(1, "evalkit-store") as writer:
+    async with Writer(store, backlog=concurrency) as writer:
         await in_flight(samples, work, concurrency, stop)
 
 

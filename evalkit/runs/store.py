@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 from evalkit.errors import DataError, InfrastructureError, one_line
 from evalkit.images import ImageFile, decode_hook, encode_hook
 from evalkit.records import RECORD_VERSION, Record
-from evalkit.runs.folder import IMAGES, SAMPLES, write_whole
+from evalkit.runs.folder import IMAGES, SAMPLES
 
 Key = tuple[str, str, int]
 
@@ -34,10 +35,12 @@ class RunStore:
         self.folder = folder
         self.file = folder / SAMPLES
         self._images = folder / IMAGES
-        self._known: set[str] = set()
+        self._saved: dict[str, int] = {}
         self._encoder = msgspec.json.Encoder(enc_hook=encode_hook)
         try:
             self._images.mkdir(exist_ok=True)
+            with os.scandir(self._images) as entries:
+                self._saved = {entry.name: entry.stat().st_size for entry in entries}
             self._fd = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise InfrastructureError(f"cannot write {self.file}: {error.strerror}") from error
@@ -77,7 +80,7 @@ class RunStore:
             written = os.write(self._fd, line)
             if written < len(line):
                 # a short write is how a disk that has just filled up shows itself
-                raise OSError(28, "No space left on device")
+                raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self._size)
@@ -88,12 +91,20 @@ class RunStore:
 
     def _save(self, image: ImageFile) -> None:
         header = image.header
-        if header.sha256 in self._known:
+        name = header.filename
+        if self._saved.get(name) == header.size:
             return
-        target = self._images / header.filename
-        if not (target.exists() and target.stat().st_size == header.size):
-            write_whole(target, image.read())
-        self._known.add(header.sha256)
+        # a file that a killed process left unfinished has another size, and no line names it yet
+        try:
+            with open(f"{self._images}/{name}", "wb", buffering=0) as file:
+                if file.write(image.read()) != header.size:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise InfrastructureError(
+                f"cannot write {self._images / name}: {error.strerror}; "
+                "finished trajectories are safe, free space and run again"
+            ) from error
+        self._saved[name] = header.size
 
     def _lock(self) -> None:
         import fcntl

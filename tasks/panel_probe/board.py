@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import io
 import random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from PIL import Image, ImageDraw
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw
 
 COLOURS = {
     "red": (215, 35, 35),
@@ -95,6 +95,9 @@ def question(seed: int, panel: int, colour: str) -> Question:
 
 def render(seed: int, sizes: Sizes) -> Image.Image:
     """The board as an RGB image of `sizes.board` pixels a side."""
+    import numpy as np
+    from PIL import Image, ImageDraw
+
     noise = np.random.default_rng(seed + _NOISE_SEED)
     per_panel = _NOISE_CELLS // GRID
     grey = noise.integers(-_GREY_SPREAD, _GREY_SPREAD + 1, (GRID, GRID, 1))
