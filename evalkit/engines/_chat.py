@@ -12,6 +12,7 @@ from evalkit.images import ImageFile
 from evalkit.records import Usage
 
 _encoder = msgspec.json.Encoder()
+_NEUTRAL = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "presence_penalty": 0.0, "repetition_penalty": 1.0}
 _ABORTED = frozenset({"abort", "error"})
 
 
@@ -23,11 +24,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         keeps_stop: `no_stop_trim` (SGLang).
         tools_as_text: with `tool_choice: "none"` the tools stay in the prompt, and calls come as the
             model wrote them (vLLM).
+        has_own_defaults: what a request leaves out comes from the model folder's generation config
+            (vLLM, SGLang), so a neutral value has to be said.
     """
 
     returns_stop: bool = False
     keeps_stop: bool = False
     tools_as_text: bool = False
+    has_own_defaults: bool = False
 
     @classmethod
     def of(cls, card: dict[str, Any]) -> Dialect:
@@ -37,6 +41,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
             returns_stop=owner in ("vllm", "sglang") or "max_model_len" in card,
             keeps_stop=owner == "sglang",
             tools_as_text=owner == "vllm",
+            has_own_defaults=owner in ("vllm", "sglang"),
         )
 
 
@@ -98,6 +103,8 @@ def encode(request: Request, model: str, dialect: Dialect) -> tuple[bytes, bytes
             entry["tool_call_id"] = f"call_{tool_messages}"
         messages.append(entry)
     body: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": request.max_tokens}
+    if dialect.has_own_defaults:
+        body.update(_NEUTRAL)
     for name in request.sampling.__struct_fields__:
         if (value := getattr(request.sampling, name)) is not None:
             body[name] = value

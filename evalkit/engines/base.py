@@ -35,7 +35,11 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How tokens are drawn. Temperature 0 is greedy; None leaves the engine's default."""
+    """How tokens are drawn. Temperature 0 is greedy; None is neutral.
+
+    A model folder's own generation defaults never apply: transformers, vLLM and SGLang are told the
+    neutral value. Other servers fill in what a request leaves out as they please.
+    """
 
     temperature: float = 0.0
     top_p: float | None = None

@@ -1,0 +1,126 @@
+"""Real images through a real model behind a real OpenAI-compatible server, and through transformers.
+
+Run by `nox -s e2e`, which sets EVALKIT_E2E_VLLM to a Python that has vLLM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Cli
+from tests.tiny_qwen import build
+
+VLLM = os.environ.get("EVALKIT_E2E_VLLM")
+pytestmark = [
+    pytest.mark.skipif(VLLM is None, reason="EVALKIT_E2E_VLLM names no Python with vLLM (nox -s e2e sets it)"),
+    pytest.mark.timeout(900),
+]
+START_S = 400
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def served(model: Path, name: str, log: Path) -> Iterator[str]:
+    """The base URL of vLLM serving `model`."""
+    assert VLLM is not None
+    port = free_port()
+    command = [VLLM, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--served-model-name", name]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--max-model-len", "4096"]
+    command += ["--enforce-eager", "--max-num-seqs", "64", "--limit-mm-per-prompt", '{"image": 8, "video": 0}']
+    variables = {"VLLM_CPU_KVCACHE_SPACE": "1", "PYTHONPATH": str(ROOT / "tests/e2e/site"), "HF_HUB_OFFLINE": "1"}
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **variables}, start_new_session=True
+        )
+        try:
+            deadline = time.monotonic() + START_S
+            while True:
+                assert process.poll() is None, log.read_text()[-3000:]
+                assert time.monotonic() < deadline, log.read_text()[-3000:]
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+                        break
+                except (urllib.error.URLError, OSError):
+                    time.sleep(1)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def lines(run: Path) -> list[dict]:  # type: ignore[type-arg]
+    return [json.loads(line) for line in (run / "samples.jsonl").read_text().splitlines()]
+
+
+def test_wemath_through_a_server_and_through_transformers(tmp_path: Path, cli: Cli, shared_data: Path) -> None:
+    model = build(tmp_path / "tiny", max_positions=4096)
+    common = ("--tasks", "wemath", "--data", shared_data / "wemath", "--limit", "200", "--protocol", "metis")
+    common = (*common, "--turn-tokens", "24", "--max-turns", "3")
+    with served(model, "tiny", tmp_path / "vllm.log") as url:
+        through_server = cli(
+            "run", "--engine", "openai", "--model", "tiny", "--base-url", url, *common, "--run-dir", "s"
+        )
+    assert through_server.returncode == 0, through_server.stdout + through_server.stderr
+    local = cli("run", "--model", model, "--dtype", "float32", *common, "--run-dir", "t", "--concurrency", "32")
+    assert local.returncode == 0, local.stdout + local.stderr
+    texts = []
+    for run in ("s", "t"):
+        rows = lines(tmp_path / run)
+        assert len({row["sample"]["id"] for row in rows}) == len(rows) == 200
+        for row in rows:
+            (turn, *_) = row["trajectory"]["turns"]
+            assert turn["usage"]["prompt_tokens"] > 100
+            assert turn["usage"]["completion_tokens"] == 24
+            assert (tmp_path / run / "images").joinpath(f"{row['sample']['images'][0]['sha256']}.png").exists() or (
+                tmp_path / run / "images"
+            ).joinpath(f"{row['sample']['images'][0]['sha256']}.jpg").exists()
+        outcomes = Counter(row["outcome"]["verdict"] for row in rows)
+        assert not [verdict for verdict in outcomes if verdict.endswith("error")]
+        print(run, dict(outcomes))
+        texts.append({row["sample"]["id"]: row["trajectory"]["turns"][0]["text"] for row in rows})
+    same = sum(texts[0][id] == texts[1][id] for id in texts[0])
+    # random weights make near-ties common, so a few texts may part; most of them must not
+    print(f"same greedy text from both engines: {same}/200")
+    assert same >= 190
+
+
+def test_metis_nano_decides_the_same_behind_a_server(tmp_path: Path, cli: Cli) -> None:
+    model = ROOT / "evalkit/models/metis_nano"
+    common = ("--tasks", "panel_probe", "--limit", "200")
+    with served(model, "nano", tmp_path / "vllm.log") as url:
+        remote = cli("run", "--model", "metis-nano", "--engine", "openai", "--base-url", url, *common, "--run-dir", "s")
+    assert remote.returncode == 0, remote.stdout + remote.stderr
+    local = cli("run", "--model", "metis-nano", *common, "--run-dir", "t")
+    assert local.returncode == 0, local.stdout + local.stderr
+
+    def story(run: str) -> dict[str, list[str]]:
+        rows = lines(tmp_path / run)
+        return {row["sample"]["id"]: [turn["text"] for turn in row["trajectory"]["turns"]] for row in rows}
+
+    assert len(story("s")) == 200
+    print("same transcripts:", sum(story("s")[id] == story("t")[id] for id in story("t")), "/ 200")
+    assert story("s") == story("t")
