@@ -28,7 +28,7 @@ def run(
     ] = "metis-nano",
     engine: Annotated[
         str | None,
-        typer.Option(rich_help_panel=_MODEL, help="transformers, openai, scripted or replay [default: the card's]."),
+        typer.Option(rich_help_panel=_MODEL, help="transformers, openai, scripted or replay (default: the card's)."),
     ] = None,
     base_url: Annotated[
         str | None,
@@ -36,7 +36,7 @@ def run(
     ] = None,
     served_model: Annotated[
         str | None,
-        typer.Option(rich_help_panel=_MODEL, help="The server's name for the model [default: its only one]."),
+        typer.Option(rich_help_panel=_MODEL, help="The server's name for the model (default: its only one)."),
     ] = None,
     api_key_env: Annotated[
         str, typer.Option(rich_help_panel=_MODEL, help="Environment variable that holds the API key.")
@@ -47,7 +47,7 @@ def run(
     device: Annotated[str, typer.Option(rich_help_panel=_MODEL, help="auto, cpu or cuda.")] = "auto",
     dtype: Annotated[
         str | None,
-        typer.Option(rich_help_panel=_MODEL, help="auto, float32, bfloat16 or float16 [default: the card's]."),
+        typer.Option(rich_help_panel=_MODEL, help="auto, float32, bfloat16 or float16 (default: the card's)."),
     ] = None,
     min_pixels: Annotated[
         int | None,
@@ -67,7 +67,7 @@ def run(
         str | None,
         typer.Option(
             rich_help_panel=_DATA,
-            help="hub, sample, or a folder in the official layout [default: the task's].",
+            help="hub, sample, or a folder in the official layout (default: the task's).",
         ),
     ] = None,
     revision: Annotated[
@@ -84,14 +84,14 @@ def run(
     limit: Annotated[int | None, typer.Option(rich_help_panel=_DATA, min=1, help="Only the first N rows.")] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(rich_help_panel=_AGENT, help="metis, qwen_tools or direct [default: the card's]."),
+        typer.Option(rich_help_panel=_AGENT, help="metis, qwen_tools or direct (default: the card's)."),
     ] = None,
     system_prompt: Annotated[
         Path | None,
         typer.Option(rich_help_panel=_AGENT, help="File with a system prompt in place of evalkit's own."),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(rich_help_panel=_AGENT, min=0, help="0 is greedy [default: the card's].")
+        float | None, typer.Option(rich_help_panel=_AGENT, min=0, help="0 is greedy (default: the card's).")
     ] = None,
     top_p: Annotated[float | None, typer.Option(rich_help_panel=_AGENT, min=0, max=1)] = None,
     top_k: Annotated[int | None, typer.Option(rich_help_panel=_AGENT, min=1)] = None,
