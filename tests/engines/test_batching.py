@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from evalkit.engines._batching import Batcher
 from evalkit.engines.base import Completion, Message, Request, Sampling
+from evalkit.engines.transformers.batching import Batcher
 from evalkit.errors import DataError, EngineError, EngineUnavailableError
 
 

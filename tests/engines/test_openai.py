@@ -18,9 +18,8 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from evalkit.engines import _body, _chat
 from evalkit.engines.base import Completion, Engine, Message, Request, Sampling
-from evalkit.engines.openai import OpenAIEngine
+from evalkit.engines.openai import OpenAIEngine, body, chat
 from evalkit.errors import DataError, EngineError, EngineUnavailableError, EvalkitError
 from evalkit.images import ImageFile
 
@@ -187,12 +186,12 @@ async def test_base64_is_made_once_for_all_turns_and_trajectories(
 
 
 def test_the_base64_cache_is_bounded_in_bytes_and_drops_the_least_recently_used() -> None:
-    cache = _body.Base64Cache(limit=3000)
+    cache = body.Base64Cache(limit=3000)
     images = [ImageFile.from_bytes(picture(8, colour) + bytes(700), str(colour)) for colour in range(3)]
     encoded = [len(b"".join(cache.load(image))) for image in images[:2]]
     assert sum(encoded) <= 4000
     assert max(encoded) < 3000
-    cache = _body.Base64Cache(limit=sum(encoded))
+    cache = body.Base64Cache(limit=sum(encoded))
     cache.load(images[0])
     cache.load(images[1])
     assert cache.get(images[0].header.sha256) is not None
@@ -204,7 +203,7 @@ def test_the_base64_cache_is_bounded_in_bytes_and_drops_the_least_recently_used(
 async def test_a_large_body_is_streamed_with_its_exact_length(
     server: Server, engine: OpenAIEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_body, "_RAW_CHUNK", 3 * 2**16)
+    monkeypatch.setattr(body, "_RAW_CHUNK", 3 * 2**16)
     images = [ImageFile.from_bytes(large(bytes(extra)), f"{extra}") for extra in range(3)]
     text = "ä€𝄞" * 400_000
     await engine.generate(ask(*images, text))
@@ -219,7 +218,7 @@ async def test_many_large_bodies_at_once_arrive_whole_with_a_cache_too_small_for
     server: Server, engine: OpenAIEngine
 ) -> None:
     assert engine._bodies is not None
-    engine._bodies._cache = _body.Base64Cache(limit=5_000_000)
+    engine._bodies._cache = body.Base64Cache(limit=5_000_000)
     files = [large(bytes([index])) for index in range(8)]
     await asyncio.gather(*(engine.generate(ask(ImageFile.from_bytes(data, "x"))) for data in files))
     arrived = {
@@ -229,12 +228,12 @@ async def test_many_large_bodies_at_once_arrive_whole_with_a_cache_too_small_for
 
 
 async def test_text_that_looks_like_a_marker_stays_text(server: Server, engine: OpenAIEngine) -> None:
-    first = _chat.encode(ask("x"), "m", _chat.Dialect())[1].decode()
+    first = chat.encode(ask("x"), "m", chat.Dialect())[1].decode()
     image = ImageFile.from_bytes(picture())
     await engine.generate(ask("see ", image, f"{first} <image> {{}} data:image/jpeg;base64, \\u0000"))
     part = server.last["messages"][0]["content"][2]["text"]
     assert part == f"{first} <image> {{}} data:image/jpeg;base64, \\u0000"
-    markers = {_chat.encode(ask("x"), "m", _chat.Dialect())[1] for _ in range(50)}
+    markers = {chat.encode(ask("x"), "m", chat.Dialect())[1] for _ in range(50)}
     assert len(markers) == 50
     assert all(len(marker) == 32 for marker in markers)
 

@@ -188,11 +188,11 @@ async def test_the_end_token_stops_and_is_not_shown(start, tiny_qwen, tmp_path):
 
 
 async def test_call_tags_are_shown_and_special_tokens_are_not(start):
-    from evalkit.engines import _decoding
+    from evalkit.engines.transformers import decoding
 
     tokenizer = (await start())._inputs.tokenizer
     ids = tokenizer("<tool_call>a</tool_call><|im_end|>", add_special_tokens=False)["input_ids"]
-    assert _decoding._text(tokenizer, ids) == "<tool_call>a</tool_call>"
+    assert decoding._text(tokenizer, ids) == "<tool_call>a</tool_call>"
 
 
 async def test_tools_are_shown_only_when_the_request_has_some(start):
@@ -301,18 +301,18 @@ async def test_the_pixel_budget_can_be_replaced(start):
 
 
 async def test_a_batch_that_runs_out_of_memory_is_halved(start, monkeypatch):
-    from evalkit.engines import _decoding
+    from evalkit.engines.transformers import decoding
 
     engine = await start()
     expected = [c.text for c in await together(engine, various())]
-    run = _decoding.Decoder.run
+    run = decoding.Decoder.run
 
     def limited(self, rows):
         if len(rows) > 1:
             raise torch.OutOfMemoryError("out of memory")
         return run(self, rows)
 
-    monkeypatch.setattr(_decoding.Decoder, "run", limited)
+    monkeypatch.setattr(decoding.Decoder, "run", limited)
     completions = await together(engine, various())
     assert [c.text for c in completions] == expected
     assert any(c.retries for c in completions)

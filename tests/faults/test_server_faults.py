@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.engines import _body, _retry
 from evalkit.engines.base import Completion, Message, Request, Sampling
-from evalkit.engines.openai import OpenAIEngine
+from evalkit.engines.openai import OpenAIEngine, body, retry
 from evalkit.errors import (
     ContextLengthError,
     EngineError,
@@ -173,17 +172,17 @@ async def test_retry_after_is_waited_for(server: Server, engine: OpenAIEngine) -
 
 
 def test_retry_after_is_read_as_seconds_or_date_and_capped() -> None:
-    assert _retry.retry_after("7") == 7
-    assert _retry.retry_after(formatdate(1_000_010, usegmt=True), now=1_000_000) == 10
-    assert _retry.retry_after(formatdate(1_000, usegmt=True), now=1_000_000) == 0
+    assert retry.retry_after("7") == 7
+    assert retry.retry_after(formatdate(1_000_010, usegmt=True), now=1_000_000) == 10
+    assert retry.retry_after(formatdate(1_000, usegmt=True), now=1_000_000) == 0
     for unreadable in (None, "", "soon", "nan", "inf", "Wed, 99 Foo"):
-        assert _retry.retry_after(unreadable) is None
-    assert 60 <= _retry.backoff(1, 0.5, 3600) <= 60.5
-    assert 7 <= _retry.backoff(1, 0.5, 7) <= 7.5
+        assert retry.retry_after(unreadable) is None
+    assert 60 <= retry.backoff(1, 0.5, 3600) <= 60.5
+    assert 7 <= retry.backoff(1, 0.5, 7) <= 7.5
 
 
 def test_backoff_grows_up_to_a_cap_with_full_jitter() -> None:
-    drawn = [[_retry.backoff(failures, 0.5) for _ in range(200)] for failures in (1, 3, 5000)]
+    drawn = [[retry.backoff(failures, 0.5) for _ in range(200)] for failures in (1, 3, 5000)]
     assert max(drawn[0]) <= 0.5
     assert 0.5 < max(drawn[1]) <= 2
     assert 2 < max(drawn[2]) <= 30
@@ -211,7 +210,7 @@ async def test_a_server_that_does_not_read_is_timed_out_and_its_upload_makes_roo
     await engine.start()
     fine = engine._endpoint
     engine._endpoint = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1/chat/completions"
-    stuck = [engine.generate(ask("x" * 20_000_000)) for _ in range(_body.UPLOADS + 1)]
+    stuck = [engine.generate(ask("x" * 20_000_000)) for _ in range(body.UPLOADS + 1)]
     ended = await asyncio.gather(*stuck, return_exceptions=True)
     assert all(type(end) is EngineError for end in ended)
     engine._endpoint = fine

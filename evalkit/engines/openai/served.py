@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from evalkit.engines._auth import Credentials
-from evalkit.engines._retry import server_message
+from evalkit.engines.openai.auth import Credentials
+from evalkit.engines.openai.retry import server_message
 from evalkit.errors import EvalkitError, InfrastructureError, one_line, unknown
 
 

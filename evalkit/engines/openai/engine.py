@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evalkit.engines import _chat
-from evalkit.engines._auth import Credentials
-from evalkit.engines._retry import (
+from evalkit.engines.base import Completion, Request
+from evalkit.engines.openai import chat
+from evalkit.engines.openai.auth import Credentials
+from evalkit.engines.openai.retry import (
     RETRIED_STATUS,
     TryAgainError,
     backoff,
@@ -17,8 +18,7 @@ from evalkit.engines._retry import (
     retry_after,
     server_message,
 )
-from evalkit.engines._served import choose
-from evalkit.engines.base import Completion, Request
+from evalkit.engines.openai.served import choose
 from evalkit.errors import (
     EngineError,
     EngineUnavailableError,
@@ -30,7 +30,7 @@ from evalkit.errors import (
 if TYPE_CHECKING:
     import aiohttp
 
-    from evalkit.engines._body import BodyBuilder, StreamedBody
+    from evalkit.engines.openai.body import BodyBuilder, StreamedBody
 
 _MODELS_TIMEOUT_S = 30.0
 _CONNECT_TIMEOUT_S = 30.0
@@ -76,7 +76,7 @@ class OpenAIEngine:
         self._attempts = attempts
         self._connections = connections
         self._backoff_s = backoff_s
-        self._dialect = _chat.Dialect()
+        self._dialect = chat.Dialect()
         self._http: aiohttp.ClientSession | None = None
         self._bodies: BodyBuilder | None = None
 
@@ -96,7 +96,7 @@ class OpenAIEngine:
         """
         import aiohttp
 
-        from evalkit.engines._body import BodyBuilder
+        from evalkit.engines.openai.body import BodyBuilder
 
         await self.close()
         self._url = self._credentials.resolve()
@@ -116,7 +116,7 @@ class OpenAIEngine:
             await self.close()
             raise
         self.model = card["id"]
-        self._dialect = _chat.Dialect.of(card)
+        self._dialect = chat.Dialect.of(card)
         server = one_line(self._credentials.redact(headers.get("Server", "")), 80)
         found = {"max_model_len": card.get("max_model_len"), "server": server or None}
         return {
@@ -139,7 +139,7 @@ class OpenAIEngine:
         if self._bodies is None or self.model is None:
             raise EngineUnavailableError("the engine is not started, or closed already")
         try:
-            document, marker, images = _chat.encode(request, self.model, self._dialect)
+            document, marker, images = chat.encode(request, self.model, self._dialect)
         except UnicodeEncodeError:
             raise EngineError("a message holds lone surrogates, which cannot be sent as JSON") from None
         body = await self._bodies.build(document, marker, images)
@@ -179,8 +179,8 @@ class OpenAIEngine:
         if status != 200:
             raise self._failure(status, headers, raw)
         try:
-            completion = _chat.decode(raw, stop)
-        except _chat.BadReplyError as error:
+            completion = chat.decode(raw, stop)
+        except chat.BadReplyError as error:
             raise self._bad_reply(raw, str(error)) from None
         text = self._credentials.redact_answer(completion.text)
         return completion if text is completion.text else msgspec.structs.replace(completion, text=text)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from evalkit.engines._batching import Batcher, Job
 from evalkit.engines.base import Completion, Request
+from evalkit.engines.transformers.batching import Batcher, Job
 from evalkit.errors import EngineUnavailableError, EvalkitError, one_line
 
 if TYPE_CHECKING:
-    from evalkit.engines._decoding import Decoder
-    from evalkit.engines._inputs import InputBuilder, Prepared
+    from evalkit.engines.transformers.decoding import Decoder
+    from evalkit.engines.transformers.inputs import InputBuilder, Prepared
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -127,8 +127,8 @@ class TransformersEngine:
                 "the transformers engine needs torch and transformers: pip install 'evalkit[hf]'"
             ) from error
 
-        from evalkit.engines._decoding import Decoder
-        from evalkit.engines._inputs import InputBuilder
+        from evalkit.engines.transformers.decoding import Decoder
+        from evalkit.engines.transformers.inputs import InputBuilder
 
         device = _device(self._device)
         _find(self._weights, self._revision)
@@ -160,7 +160,7 @@ class TransformersEngine:
         }
 
     def _run(self, jobs: Sequence[Job[Prepared]]) -> list[Completion]:
-        from evalkit.engines._decoding import Row
+        from evalkit.engines.transformers.decoding import Row
 
         assert self._decoder is not None
         return self._decoder.run(
