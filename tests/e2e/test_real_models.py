@@ -124,3 +124,16 @@ def test_metis_nano_decides_the_same_behind_a_server(tmp_path: Path, cli: Cli) -
     assert len(story("s")) == 200
     print("same transcripts:", sum(story("s")[id] == story("t")[id] for id in story("t")), "/ 200")
     assert story("s") == story("t")
+
+
+@pytest.mark.parametrize(("model", "right", "called"), [("metis-nano", 998, 498), ("metis-nano-sft", 999, 1000)])
+def test_the_shipped_agents_figures_on_all_held_out_items(
+    tmp_path: Path, cli: Cli, model: str, right: int, called: int
+) -> None:
+    done = cli("run", "--model", model, "--tasks", "panel_probe", "--run-dir", "r")
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert summary["tools"]["tool_rate"]["count"] == called
+    # another processor may round one near-tie the other way
+    assert abs(summary["outcomes"]["correct"] - right) <= 1
