@@ -17,6 +17,23 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 4
     NOTHING_EVALUATED = 5
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+_SEVERITY = (
+    ExitCode.OK,
+    ExitCode.INCONCLUSIVE,
+    ExitCode.NOTHING_EVALUATED,
+    ExitCode.REGRESSION,
+    ExitCode.INFRASTRUCTURE,
+    ExitCode.USAGE,
+    ExitCode.INTERRUPTED,
+)
+
+
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """The code that speaks for several parts of one command."""
+    return max(codes, key=_SEVERITY.index, default=ExitCode.OK)
 
 
 class EvalkitError(Exception):

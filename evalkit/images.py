@@ -21,6 +21,7 @@ _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "i
                "image/bmp": "bmp", "image/tiff": "tiff"}  # fmt: skip
 # below this, a thread costs more than the work
 _SMALL = 1 << 20
+_END = 4096
 _JPEG_END = b"\xff\xd9"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
@@ -56,11 +57,18 @@ class ImageFile:
     unless `open` is called.
     """
 
-    __slots__ = ("_header", "_lock", "_read", "_stat", "name")
+    __slots__ = ("_header", "_lock", "_mark", "_read", "_stat", "name")
 
-    def __init__(self, read: Callable[[], bytes], name: str, size: Callable[[], int | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        read: Callable[[], bytes],
+        name: str,
+        size: Callable[[], int | None] = lambda: None,
+        mark: Callable[[], str] = str,
+    ) -> None:
         self._read = read
         self._stat = size
+        self._mark = mark
         self.name = name
         self._header: ImageHeader | None = None
         self._lock = threading.Lock()
@@ -72,12 +80,12 @@ class ImageFile:
     def from_path(cls, path: str | os.PathLike[str]) -> ImageFile:
         """An image on disk; it is read at each use and never kept."""
         file = Path(path)
-        return cls(file.read_bytes, str(file), lambda: file.stat().st_size)
+        return cls(file.read_bytes, str(file), lambda: file.stat().st_size, lambda: _mark_of_file(file))
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "image") -> ImageFile:
         """An image already in memory (a tool's result, a data set's cell)."""
-        return cls(lambda: data, name, lambda: len(data))
+        return cls(lambda: data, name, lambda: len(data), lambda: _mark_of(len(data), data[:_END], data[-_END:]))
 
     @classmethod
     def generated(cls, make: Callable[[], bytes], name: str) -> ImageFile:
@@ -137,6 +145,13 @@ class ImageFile:
         except OSError:
             return None
 
+    def mark(self) -> str:
+        """A cheap mark of the content: length and digest of both ends; only the name where it must be made first."""
+        try:
+            return self._mark()
+        except OSError:
+            return ""
+
     async def inspect(self) -> ImageHeader:
         """The header, computed off the event loop where the image is large or has to be made first.
 
@@ -151,7 +166,7 @@ class ImageFile:
         return self.header
 
     def open(self) -> PILImage:
-        """The decoded image, upright and as stored (no mode conversion).
+        """The decoded image as it is stored: neither turned upright by its EXIF tag nor converted.
 
         Raises:
             DataError: the image cannot be decoded, or is larger than Pillow's limit.
@@ -161,7 +176,8 @@ class ImageFile:
         try:
             image = Image.open(io.BytesIO(self.read()))
             image.load()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except Exception as error:
+            # format plugins raise whatever they stumble over
             raise DataError(f"cannot decode image {self.name}: {one_line(error)}") from error
         return image
 
@@ -182,9 +198,23 @@ def _inspect(data: bytes, name: str) -> ImageHeader:
                 raise ValueError("its end is missing")
             if not _ends(data, mime):
                 image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:
+        # format plugins raise whatever they stumble over
         raise DataError(f"image {name} is truncated or not an image: {one_line(error)}") from error
     return ImageHeader(hashlib.sha256(data).hexdigest(), mime, width, height, len(data))
+
+
+def _mark_of(size: int, start: bytes, end: bytes) -> str:
+    return f"{size}:{hashlib.sha256(start + end).hexdigest()[:16]}"
+
+
+def _mark_of_file(file: Path) -> str:
+    with file.open("rb") as data:
+        size = data.seek(0, 2)
+        data.seek(max(0, size - _END))
+        end = data.read(_END)
+        data.seek(0)
+        return _mark_of(size, data.read(_END), end)
 
 
 def warm_up() -> None:

@@ -215,6 +215,7 @@ class Verdict(StrEnum):
     LIMIT_TOKENS = "limit_tokens"
     LIMIT_TIME = "limit_time"
     JUDGE_ERROR = "judge_error"
+    """The scoring failed: a judge, or the task's own rule."""
     ENGINE_ERROR = "engine_error"
     SANDBOX_ERROR = "sandbox_error"
     DATA_ERROR = "data_error"

@@ -64,6 +64,9 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: str = ""
 
 
+Option = bool | int | float | str
+
+
 class Task(ABC):
     """A benchmark: where its rows are, how a response is scored, how scores become its figures.
 
@@ -83,7 +86,7 @@ class Task(ABC):
     version: ClassVar[int] = 1
     summary: ClassVar[str] = ""
     hub: ClassVar[HubDataset | None] = None
-    options: ClassVar[Mapping[str, int | float | str]] = {}
+    options: ClassVar[Mapping[str, Option]] = {}
     aliases: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, source: DataSource, folder: Path, options: Mapping[str, str] | None = None) -> None:
@@ -129,14 +132,17 @@ class Task(ABC):
         return ()
 
 
-def _typed(task: str, known: Mapping[str, int | float | str], given: Mapping[str, str]) -> dict[str, int | float | str]:
+_TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def _typed(task: str, known: Mapping[str, Option], given: Mapping[str, str]) -> dict[str, Option]:
     settings = dict(known)
     for name, text in given.items():
         if name not in known:
             raise unknown(f"option of task {task}", name, known, f"evalkit tasks {task}")
         kind = type(known[name])
         try:
-            settings[name] = kind(text)
-        except ValueError:
+            settings[name] = _TRUTH[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError):
             raise EvalkitError(f"option {name} of task {task} takes {kind.__name__}, not {text!r}") from None
     return settings

@@ -93,16 +93,15 @@ class _Run:
         self.images = len(sample.images)
         self.prompt_tokens: int | None = None
         self.context_tokens: int | None = None
+        self.spent_s = 0.0
+        self.replayed_s = 0.0
 
     async def run(self) -> Trajectory:
         started, clock = time.time(), time.perf_counter()
-        stop, error = StopReason.LIMIT_TIME, ""
         try:
-            async with asyncio.timeout(self.limits.seconds):
-                await self.check_images()
-                stop, error = await self.converse()
-        except TimeoutError:
-            error = f"no answer within {self.limits.seconds:g} s"
+            await self.check_images()
+            started, clock = time.time(), time.perf_counter()
+            stop, error = await self.converse()
         except EngineUnavailableError:
             raise
         except ContextLengthError as problem:
@@ -121,7 +120,7 @@ class _Run:
             turns=tuple(self.turns),
             error=error,
             started_at=started,
-            total_s=time.perf_counter() - clock,
+            total_s=time.perf_counter() - clock + self.replayed_s,
         )
 
     async def check_images(self) -> None:
@@ -137,6 +136,9 @@ class _Run:
                 return StopReason.LIMIT_TOKENS, f"{self.limits.trajectory_tokens} tokens used"
             turn = await self.generate(index, budget)
             reply = self.protocol.parse(turn.text)
+            if self.spent_s > self.limits.seconds:
+                self.turns.append(msgspec.structs.replace(turn, calls=_not_run(reply, "the time is used up")))
+                return self.out_of_time()
             if not self.goes_on(reply, turn):
                 self.turns.append(msgspec.structs.replace(turn, calls=_not_run(reply, "no tools are offered")))
                 return self.ending(reply, turn)
@@ -144,7 +146,13 @@ class _Run:
                 self.turns.append(msgspec.structs.replace(turn, calls=_not_run(reply, "no turns are left")))
                 break
             self.turns.append(await self.act(reply, turn))
+            if self.spent_s > self.limits.seconds:
+                return self.out_of_time()
         return StopReason.LIMIT_TURNS, f"no answer within {self.limits.turns} turns"
+
+    def out_of_time(self) -> tuple[StopReason, str]:
+        """The end when the agent's own time is used up."""
+        return StopReason.LIMIT_TIME, f"no answer within {self.limits.seconds:g} s"
 
     def goes_on(self, reply: Reply, turn: Turn) -> bool:
         """Whether the turn's calls are run: a call cut off by the token limit is not one."""
@@ -181,6 +189,11 @@ class _Run:
             )
         )
         seconds = time.perf_counter() - clock
+        if completion.timing.generate_s:
+            # a recording has times of its own
+            self.replayed_s += completion.timing.generate_s - seconds
+            seconds = completion.timing.generate_s
+        self.spent_s += seconds - (completion.timing.queue_s or 0.0)
         text = _clean(completion.text)
         self.messages.append(Message("assistant", (text,)))
         self.count_tokens(completion)
@@ -238,6 +251,7 @@ class _Run:
         clock = time.perf_counter()
         result = await self.toolbox.call(tool, parsed.arguments)
         seconds = time.perf_counter() - clock
+        self.spent_s += seconds
         if result.status is CallStatus.MALFORMED:
             parsed = msgspec.structs.replace(parsed, error=result.error)
             text = self.protocol.refuse(parsed, result.status, tuple(self.agent.tools))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from evalkit.errors import one_line
 from evalkit.records import Record, ToolCall, Verdict
 from evalkit.stats import wilson
 from evalkit.task import Metric, Task
@@ -89,7 +90,7 @@ def summarise(task: Task, model: str, expected: int, records: Sequence[Record]) 
     """The figures of one arm's records (one per sample)."""
     scored = [record for record in records if not record.outcome.verdict.is_error]
     correct = [record for record in scored if record.outcome.verdict is Verdict.CORRECT]
-    official = [record.outcome.official for record in scored if record.outcome.official is not None]
+    official = [record.outcome.official for record in scored]
     failed = Counter(r.outcome.error for r in records if r.outcome.verdict.is_error)
     return Summary(
         task=task.name,
@@ -99,7 +100,7 @@ def summarise(task: Task, model: str, expected: int, records: Sequence[Record]) 
         outcomes=dict(Counter(str(record.outcome.verdict) for record in records)),
         accuracy=share(len(correct), len(scored)),
         accuracy_expected=share(len(correct), expected),
-        official=share(sum(official), len(official)) if official else None,
+        official=share(official.count(True), len(scored)) if any(o is not None for o in official) else None,
         by_category=_by_category(scored),
         tools=_tool_use(scored),
         latency=_latency(scored),
@@ -108,7 +109,7 @@ def summarise(task: Task, model: str, expected: int, records: Sequence[Record]) 
             "completion": spread(r.trajectory.usage.completion_tokens for r in scored),
             "image": spread(r.trajectory.usage.image_tokens for r in scored),
         },
-        metrics=task.metrics(records),
+        metrics=_metrics(task, records),
         errors=dict(failed.most_common(5)),
     )
 
@@ -130,6 +131,15 @@ def spread(values: Iterable[float | None]) -> Spread:
         return low + (high - low) * (place - math.floor(place))
 
     return Spread(len(known), math.fsum(known) / len(known), percentile(0.5), percentile(0.95), percentile(0.99))
+
+
+def _metrics(task: Task, records: Sequence[Record]) -> tuple[Metric, ...]:
+    try:
+        return task.metrics(records)
+    except Exception as error:
+        # a task's own figures may fail in any way; the others must not go with them
+        why = f"task {task.name} failed: {type(error).__name__}: {one_line(error)}"
+        return (Metric(name="the task's own figures", value=None, n=0, note=why),)
 
 
 def _by_category(scored: Sequence[Record]) -> dict[str, Share]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from evalkit.analysis import Summary, summarise
+from evalkit.cli._console import Console, plain
 from evalkit.errors import ExitCode
 from evalkit.reporting import figure_rows, run_markdown
 from evalkit.runs.folder import REPORT, SUMMARY, RunInfo, write_whole
@@ -33,9 +32,9 @@ def finish_run(folder: Path, info: RunInfo, task: Task, console: Console, allowe
     console.print(_table(summary))
     errors = summary.done - summary.accuracy.n
     for text, count in summary.errors.items():
-        console.print(f"[red]{count} x[/red] {escape(text)}")
+        console.print(f"[red]{count} x[/red] {plain(text)}")
     for note in info.notes:
-        console.print(f"[yellow]note:[/yellow] {escape(note)}")
+        console.print(f"[yellow]note:[/yellow] {plain(note)}")
     console.print(f"report: {folder / REPORT}", markup=False, soft_wrap=True)
     if summary.accuracy.n == 0:
         console.print("[red]nothing was evaluated[/red]" + (f": {errors} errors" if errors else ""))
@@ -54,13 +53,15 @@ def _table(summary: Summary) -> Table:
         *(f"{n} {name}" for name, n in rest.items()),
     ]
     table = Table(
-        title=f"{escape(summary.model)} on {escape(summary.task)}", caption=", ".join(counts), title_justify="left",
+        title=f"{plain(summary.model)} on {plain(summary.task)}",
+        caption=", ".join(map(plain, counts)),
+        title_justify="left",
         caption_justify="left",
-    )  # fmt: skip
+    )
     table.add_column("figure")
     table.add_column("value", overflow="fold")
     table.add_column("95 % interval")
     table.add_column("rows", justify="right")
     for row in figure_rows(summary):
-        table.add_row(*map(escape, row))
+        table.add_row(*map(plain, row))
     return table

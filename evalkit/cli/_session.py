@@ -8,27 +8,28 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from rich.console import Console
 
 from evalkit import __version__
 from evalkit.agents import Agent
 from evalkit.agents.protocols import protocol
+from evalkit.cli._console import Console, plain
 from evalkit.cli._finish import finish_run
 from evalkit.content import find_tasks, open_task, task_named
 from evalkit.engines import Engine
-from evalkit.errors import DataError, EvalkitError, ExitCode, NothingEvaluatedError
+from evalkit.errors import DataError, EvalkitError, ExitCode, NothingEvaluatedError, one_line, worst
 from evalkit.models import ModelCard
-from evalkit.records import Sample
+from evalkit.records import Record, Sample
 from evalkit.runs.environment import environment
-from evalkit.runs.folder import INFO, RunInfo, find_run, new_run_folder, read_info, write_info
+from evalkit.runs.folder import INFO, SAMPLES, RunInfo, Session, find_run, new_run_folder, read_info, write_info
 from evalkit.runs.plan import config_hash, config_of, differences
 from evalkit.runs.progress import RunProgress
 from evalkit.runs.runner import run_task, unfinished
 from evalkit.runs.scheduler import Stop
 from evalkit.runs.setup import EngineSettings, make_engine, make_tools
-from evalkit.runs.store import RunStore, latest_records
+from evalkit.runs.store import Key, RunStore, latest_records
 from evalkit.sandbox import Capabilities, ProcessSandbox, Sandbox
 from evalkit.task import Task
 
@@ -58,8 +59,6 @@ def run_session(request: RunRequest) -> ExitCode:
         EvalkitError: something is missing or broken; what finished before is stored.
     """
     engine, tasks = _resolve(request)
-    if sys.platform == "win32":
-        return asyncio.run(_Session(request, engine, tasks).run())
     import uvloop
 
     return uvloop.run(_Session(request, engine, tasks).run())
@@ -78,7 +77,7 @@ def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
     for name in request.tasks:
         try:
             entry = task_named(name, found)
-            tasks.append(open_task(entry, request.data, request.revision, request.task_options))
+            tasks.append(open_task(entry, request.data, request.revision, _options_for(entry.name, request)))
         except EvalkitError as error:
             problems.append(str(error))
     if request.run_dir is not None and len(request.tasks) > 1:
@@ -90,6 +89,20 @@ def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
     return engine, tasks
 
 
+def _options_for(task: str, request: RunRequest) -> dict[str, str]:
+    """The task options meant for one task: those named for it ("task.option"), and with one task all others."""
+    mine = {}
+    for name, value in request.task_options.items():
+        owner, dot, option = name.partition(".")
+        if dot and owner in request.tasks:
+            mine.update({option: value} if owner == task else {})
+        elif len(request.tasks) > 1:
+            raise EvalkitError(f"--task-option {name}: with several tasks write {task}.{name} (or another task's name)")
+        else:
+            mine[name] = value
+    return mine
+
+
 class _Session:
     """One engine and one sandbox, shared by the tasks of a command."""
 
@@ -98,8 +111,8 @@ class _Session:
         self.engine = engine
         self.tasks = tasks
         self.protocol = protocol(request.card.protocol)
-        self.out = Console(highlight=False)
-        self.err = Console(stderr=True, highlight=False)
+        self.out = Console()
+        self.err = Console(stderr=True)
         self.stop = Stop()
         self.notes: list[str] = []
         card = request.card
@@ -118,14 +131,14 @@ class _Session:
         except asyncio.CancelledError:
             self.err.print("stopped at once; run the same command to go on")
             return ExitCode.INTERRUPTED
-        return ExitCode.INTERRUPTED if self.stop.gently else max(codes, default=ExitCode.OK)
+        return ExitCode.INTERRUPTED if self.stop.gently else worst(codes)
 
     async def run_all(
         self, samples: list[tuple[Task, list[Sample]]], sandbox: Sandbox, prompt: str | None
     ) -> list[ExitCode]:
         """Start the engine and the sandbox, then each task in turn."""
         capabilities = await self.start_sandbox(sandbox)
-        with self.err.status(f"starting {self.request.card.name} ({self.request.card.engine})"):
+        with self.err.status(plain(f"starting {self.request.card.name} ({self.request.card.engine})")):
             started = await self.engine.start()
         agent = Agent(
             engine=self.engine,
@@ -147,6 +160,8 @@ class _Session:
             raise DataError(f"task {task.name} has sample {twice[0]!r} more than once ({len(twice)} such ids)")
         if task.expected_rows is not None and len(rows) != task.expected_rows:
             raise DataError(f"task {task.name} has {len(rows)} rows where {task.expected_rows} are expected")
+        for row in rows:
+            _check(task, row)
         if not rows:
             raise NothingEvaluatedError(f"task {task.name} has no rows")
         return rows[: self.request.limit]
@@ -177,8 +192,8 @@ class _Session:
         task: Task,
         samples: list[Sample],
         agent: Agent,
-        started: dict[str, object],
-        sandbox: dict[str, object],
+        started: dict[str, Any],
+        sandbox: dict[str, Any],
     ) -> ExitCode:
         """One task, from its folder to its summary."""
         if self.stop.gently:
@@ -187,40 +202,54 @@ class _Session:
         config = config_of(
             task=task,
             samples=samples,
-            limit=self.request.limit,
             card=card,
-            served=str(started.get("model") or started.get("sha256") or ""),
+            identity=str(started.get("identity", "")),
             agent=agent,
+            sandbox=sandbox.get("limits", {}),
         )
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         info = RunInfo(
             evalkit=__version__,
-            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            created=now,
             config=config,
             config_hash=config_hash(config),
             expected_rows=len(samples),
             system_prompt=agent.system_prompt,
+        )
+        session = Session(
+            started=now,
+            concurrency=self.request.settings.concurrency,
             engine=started,
             sandbox=sandbox,
-            environment={**environment(), "concurrency": self.request.settings.concurrency},
+            environment=environment(),
             notes=self.notes,
         )
         folder = self.folder_for(info)
         with RunStore(folder) as store:
             if (folder / INFO).is_file():
                 info = read_info(folder)
-            else:
-                write_info(folder, info)
+            done = latest_records(folder)
+            todo = unfinished(samples, done)
+            if todo:
+                info.sessions.append(session)
+            write_info(folder, info)
             try:
-                await self.fill(task, samples, agent, store)
+                await self.fill(task, samples, todo, done, agent, store)
             finally:
                 if self.stop.gently or sys.exc_info()[0] is not None:
                     self.err.print(f"unfinished: {folder}; run the same command to go on", markup=False, soft_wrap=True)
         return finish_run(folder, info, task, self.out, self.request.allowed_errors)
 
-    async def fill(self, task: Task, samples: list[Sample], agent: Agent, store: RunStore) -> None:
+    async def fill(
+        self,
+        task: Task,
+        samples: list[Sample],
+        todo: list[Sample],
+        done: dict[Key, Record],
+        agent: Agent,
+        store: RunStore,
+    ) -> None:
         """Run what the store does not hold yet."""
-        done = latest_records(store.folder)
-        todo = unfinished(samples, done)
         kept = len(samples) - len(todo)
         if done:
             again = len(done) - kept
@@ -270,11 +299,28 @@ class _Session:
                     "name another --run-dir, or make the settings equal"
                 )
             return named
+        if (named / SAMPLES).is_file() and (named / SAMPLES).stat().st_size:
+            raise EvalkitError(f"{named} has a {SAMPLES} and no {INFO}: whose rows are they? Name another --run-dir")
         try:
             named.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EvalkitError(f"cannot make {named}: {error.strerror}") from error
         return named
+
+
+def _check(task: Task, sample: Sample) -> None:
+    """A sample that could not be read back from a record is refused before anything is spent on it.
+
+    Raises:
+        DataError: a field has a type that records do not have.
+    """
+    try:
+        bare = msgspec.structs.replace(sample, images=())
+        if msgspec.json.decode(msgspec.json.encode(bare), type=Sample) != bare:
+            raise ValueError("a field changes when it is written and read again")
+    except (msgspec.MsgspecError, TypeError, ValueError, NotImplementedError) as error:
+        where = one_line(repr(sample.id), 80)
+        raise DataError(f"task {task.name}, sample {where} cannot be recorded: {one_line(error, 200)}") from error
 
 
 def _read_prompt(file: Path | None) -> str | None:

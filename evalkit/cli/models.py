@@ -17,12 +17,12 @@ def models(
 ) -> None:
     """List the model cards."""
     import msgspec
-    from rich.console import Console
     from rich.table import Table
 
+    from evalkit.cli._console import Console
     from evalkit.models import cards, find_card
 
-    console = Console(highlight=False)
+    console = Console()
     if name:
         import yaml
 

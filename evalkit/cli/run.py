@@ -147,6 +147,11 @@ def run(
         options[name] = value
     names = [name for name in (part.strip() for part in tasks.split(",")) if name]
     card = find_card(model, engine)
+    if card.engine != "transformers" and (dtype or min_pixels or max_pixels):
+        raise EvalkitError(
+            f"--dtype, --min-pixels and --max-pixels do nothing with --engine {card.engine}: "
+            "set them where the model runs"
+        )
     card = msgspec.structs.replace(
         card,
         protocol=protocol or card.protocol,

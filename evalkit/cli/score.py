@@ -20,15 +20,14 @@ def score(
     ] = None,
 ) -> None:
     """Score a run again with today's rules; changed verdicts are appended to its samples.jsonl."""
-    from rich.console import Console
-
+    from evalkit.cli._console import Console, plain
     from evalkit.cli._finish import finish_run
     from evalkit.content import find_tasks, reopen_task, task_named
     from evalkit.runs.folder import read_info
     from evalkit.runs.rescore import rescore
     from evalkit.runs.store import RunStore, latest_records
 
-    console = Console(highlight=False)
+    console = Console()
     info = read_info(run)
     asked = info.config["task"]
     entry = task_named(asked["name"], find_tasks(task_dir or ()))
@@ -39,7 +38,7 @@ def score(
     console.print(f"{len(changed)} of {len(records)} verdicts changed", markup=False)
     for old, new in changed[:20]:
         was, now = old.outcome, new.outcome
-        console.print(f"  {old.sample.id}: {was.verdict} ({was.answer}) -> {now.verdict} ({now.answer})", markup=False)
+        console.print(plain(f"  {old.sample.id}: {was.verdict} ({was.answer}) -> {now.verdict} ({now.answer})"))
     code = finish_run(run, info, task, console)
     if code:
         raise typer.Exit(int(code))

@@ -20,13 +20,12 @@ def tasks(
     ] = None,
 ) -> None:
     """List the tasks."""
-    from rich.console import Console
     from rich.table import Table
 
+    from evalkit.cli._console import Console, plain
     from evalkit.content import find_tasks, task_named
-    from evalkit.errors import one_line
 
-    console = Console(highlight=False)
+    console = Console()
     found = find_tasks(task_dir or ())
     if name:
         entry = task_named(name, found)
@@ -41,8 +40,8 @@ def tasks(
         table.add_column(heading, overflow="fold")
     for entry in found.values():
         if entry.kind is None:
-            table.add_row(entry.name, "", one_line(entry.origin), f"cannot be loaded: {entry.error}")
+            table.add_row(plain(entry.name), "", plain(entry.origin), plain(f"cannot be loaded: {entry.error}"))
             continue
         hub = f"hub {entry.kind.hub.id}" if entry.kind.hub else entry.kind.default_source()
-        table.add_row(entry.name, hub, one_line(entry.origin), entry.kind.summary)
+        table.add_row(*map(plain, (entry.name, hub, entry.origin, entry.kind.summary)))
     console.print(table)

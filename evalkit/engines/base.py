@@ -92,6 +92,8 @@ class Engine(Protocol):
 
         Returns:
             What the run records of the engine: kind, served model, versions, device. JSON values.
+            "identity", if there, tells apart what would answer differently (the served model, a
+            commit, a digest) and is part of the run's configuration.
 
         Raises:
             EvalkitError: it cannot be used, and what to do about it.

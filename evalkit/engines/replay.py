@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 
 from evalkit.engines.base import Completion, Request
 from evalkit.errors import EngineError, one_line
+from evalkit.images import encode_hook
 from evalkit.records import Turn
 
 
@@ -26,9 +28,10 @@ class ReplayEngine:
         """Nothing to reach.
 
         Returns:
-            kind and the number of recorded trajectories.
+            kind, the number of recorded trajectories, and their digest.
         """
-        return {"kind": "replay", "trajectories": len(self._turns)}
+        digest = hashlib.sha256(msgspec.json.encode(sorted(self._turns.items()), enc_hook=encode_hook))
+        return {"kind": "replay", "trajectories": len(self._turns), "identity": digest.hexdigest()}
 
     async def generate(self, request: Request) -> Completion:
         """The recorded turn, with its own usage and timing; the time its tools took is not the engine's.

@@ -80,7 +80,7 @@ class ScriptedEngine:
         Returns:
             kind and the script's sha256 (of a function: of its source).
         """
-        return {"kind": "scripted", "sha256": self._sha256}
+        return {"kind": "scripted", "sha256": self._sha256, "identity": self._sha256}
 
     async def generate(self, request: Request) -> Completion:
         """What the script says.

@@ -21,6 +21,7 @@ def run_markdown(info: RunInfo, summary: Summary) -> str:
         rows=figure_rows(summary),
         notes=info.notes,
         info=info,
+        in_flight=", then ".join(dict.fromkeys(str(session.concurrency) for session in info.sessions)),
         config=list(flat(info.config)),
     )
 

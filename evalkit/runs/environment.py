@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -24,8 +25,13 @@ def environment() -> dict[str, Any]:
         "memory_gb": _memory_gb(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         "git": _git(),
-        "command": ["evalkit", *sys.argv[1:]],
+        "command": ["evalkit", *map(_shown, sys.argv[1:])],
     }
+
+
+def _shown(argument: str) -> str:
+    """An argument without a URL's credentials, in characters that can be stored."""
+    return re.sub(r"//[^/@\s]*@", "//", argument).encode("utf-8", "replace").decode("utf-8")
 
 
 def _version(package: str) -> str:

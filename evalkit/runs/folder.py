@@ -19,6 +19,26 @@ SUMMARY = "summary.json"
 REPORT = "report.md"
 
 
+class Session(msgspec.Struct, kw_only=True):
+    """One start of a run: where and how it went on. None of it changes what was asked.
+
+    Attributes:
+        started: UTC, ISO 8601.
+        concurrency: trajectories in flight.
+        engine: what the engine said at start.
+        sandbox: tier, isolation and limits.
+        environment: machine and versions.
+        notes: what a reader must know, e.g. that code ran without isolation.
+    """
+
+    started: str
+    concurrency: int
+    engine: dict[str, Any] = {}
+    sandbox: dict[str, Any] = {}
+    environment: dict[str, Any] = {}
+    notes: list[str] = []
+
+
 class RunInfo(msgspec.Struct, kw_only=True):
     """The contents of `run.json`.
 
@@ -29,10 +49,7 @@ class RunInfo(msgspec.Struct, kw_only=True):
         config_hash: its digest.
         expected_rows: rows of the benchmark as configured: the denominator of every "all rows" figure.
         system_prompt: as sent.
-        engine: what the engine said at start.
-        sandbox: tier, isolation and limits.
-        environment: machine and versions.
-        notes: what a reader must know, e.g. that code ran without isolation.
+        sessions: every start that ran trajectories, in order.
     """
 
     evalkit: str
@@ -41,10 +58,12 @@ class RunInfo(msgspec.Struct, kw_only=True):
     config_hash: str
     expected_rows: int
     system_prompt: str = ""
-    engine: dict[str, Any] = {}
-    sandbox: dict[str, Any] = {}
-    environment: dict[str, Any] = {}
-    notes: list[str] = []
+    sessions: list[Session] = []
+
+    @property
+    def notes(self) -> list[str]:
+        """The notes of all sessions, each once."""
+        return list(dict.fromkeys(note for session in self.sessions for note in session.notes))
 
 
 def read_info(folder: Path) -> RunInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from evalkit.errors import one_line
 from evalkit.records import Outcome, Sample, StopReason, Trajectory, Verdict
 from evalkit.task import Task
 
@@ -19,5 +20,10 @@ def outcome_of(task: Task, sample: Sample, trajectory: Trajectory) -> Outcome:
     """The outcome of a trajectory; a response is scored only if the agent came to an end by itself."""
     verdict = _VERDICTS.get(trajectory.stop)
     if verdict is None:
-        return task.score(sample, trajectory.response)
+        try:
+            return task.score(sample, trajectory.response)
+        except Exception as error:
+            # a task's own rule may fail in any way; it must cost no other row
+            why = f"task {task.name} cannot score: {type(error).__name__}: {one_line(error)}"
+            return Outcome(verdict=Verdict.JUDGE_ERROR, error=why, scorer=f"{task.name}/{task.version}")
     return Outcome(verdict=verdict, error=trajectory.error, scorer=f"{task.name}/{task.version}")

@@ -6,7 +6,7 @@ Where the run happens (base URL, device, concurrency, machine) is recorded besid
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,27 @@ from evalkit.models import ModelCard
 from evalkit.records import RECORD_VERSION, Sample
 from evalkit.task import Task
 
-_HASH_WHOLE = 64 * 2**20
+_PROBES, _PROBE = 64, 2**16
 
 
 def config_of(
-    *, task: Task, samples: list[Sample], limit: int | None, card: ModelCard, served: str, agent: Agent
+    *,
+    task: Task,
+    samples: Sequence[Sample],
+    card: ModelCard,
+    identity: str,
+    agent: Agent,
+    sandbox: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The configuration of one task's run.
 
     Args:
         task: with its options.
-        samples: those selected, after `limit`.
-        limit: as asked for.
+        samples: those selected.
         card: the model.
-        served: what the engine says it runs (a served model's name, a script's digest).
+        identity: what the engine says it runs (a served model's name, a commit, a script's digest).
         agent: protocol, tools, sampling and limits.
+        sandbox: limits of the code tool's sessions; empty without one.
     """
     source = task.source
     return {
@@ -43,16 +49,16 @@ def config_of(
             "dataset": msgspec.to_builtins(source.hub),
             "revision": task.revision,
             "options": dict(task.settings),
-            "limit": limit,
             "rows": len(samples),
             "fingerprint": fingerprint(samples),
         },
         "model": {
             "name": card.name,
             "weights": weights_id(card),
-            "served": served,
-            "dtype": card.weights.dtype,
-            "pixels": msgspec.to_builtins(card.pixels),
+            "identity": identity,
+            # a server has settings of its own
+            "dtype": card.weights.dtype if card.engine == "transformers" else None,
+            "pixels": msgspec.to_builtins(card.pixels) if card.engine == "transformers" else None,
         },
         "engine": card.engine,
         "protocol": {
@@ -60,7 +66,9 @@ def config_of(
             "version": agent.protocol.version,
             "system_prompt": _digest(agent.system_prompt.encode()),
             "tools": list(agent.tools),
+            "declarations": _digest(msgspec.json.encode(agent.declarations)),
         },
+        "sandbox": dict(sandbox),
         "sampling": msgspec.to_builtins(agent.sampling),
         "limits": msgspec.to_builtins(agent.limits),
     }
@@ -78,25 +86,36 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def fingerprint(samples: Iterable[Sample]) -> str:
-    """Digest of the rows as asked: ids, texts, answers and the names of their images (not their pixels)."""
+    """Digest of the rows: all that a prompt, a score or a metric may use, and a mark of each image's content."""
     digest = hashlib.sha256()
     for sample in samples:
-        names = [Path(image.name).name for image in sample.images]
-        fields = (sample.id, sample.question, sample.answer, sample.choices, names)
-        digest.update(msgspec.json.encode(fields))
+        images = [(Path(image.name).name, image.mark()) for image in sample.images]
+        digest.update(msgspec.json.encode((msgspec.structs.replace(sample, images=()), images)))
     return digest.hexdigest()[:16]
 
 
 def weights_id(card: ModelCard) -> str:
-    """Which weights: the hub id and revision, or a digest of a folder (of names and sizes where it is large)."""
+    """Which weights: the hub id and revision, or a digest of a folder's files.
+
+    Large files are read at 64 places of 64 KiB, evenly spread: two checkpoints of one training differ in
+    nearly every tensor, and reading 30 GB to tell them apart would cost minutes.
+    """
     if not card.weights.folder:
         return f"{card.weights.hub}@{card.weights.revision or 'newest'}" if card.weights.hub else ""
     digest = hashlib.sha256()
-    for file in sorted(Path(card.weights.folder).glob("*")):
-        if file.is_file():
-            size = file.stat().st_size
-            digest.update(f"{file.name}:{size}".encode())
-            digest.update(file.read_bytes() if size <= _HASH_WHOLE else b"")
+    root = Path(card.weights.folder)
+    for path in sorted(root.rglob("*")):
+        if not path.is_file():
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(root)}:{size}".encode())
+        with path.open("rb") as file:
+            if size <= _PROBES * _PROBE:
+                digest.update(file.read())
+                continue
+            for probe in range(_PROBES):
+                file.seek((size - _PROBE) * probe // (_PROBES - 1))
+                digest.update(file.read(_PROBE))
     return digest.hexdigest()[:16]
 
 

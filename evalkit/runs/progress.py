@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from evalkit.errors import one_line
 from evalkit.records import Record, Verdict
 
 _PLAIN_EVERY_S = 15.0
@@ -20,7 +21,7 @@ class RunProgress:
         """Show progress of `total` trajectories; `label` names the run."""
         self.total = total
         self.done = self.fresh = self.correct = self.called = self.errors = 0
-        self._label = label
+        self._label = one_line(label, 60)
         self._console = console
         self._started = self._said = time.monotonic()
         self._bar: Progress | None = None
@@ -29,10 +30,10 @@ class RunProgress:
         self._started = self._said = time.monotonic()
         if self._console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[figures]}"),
+                TextColumn("{task.fields[figures]}", markup=False),
                 TimeRemainingColumn(),
                 console=self._console,
                 refresh_per_second=4,
@@ -67,7 +68,7 @@ class RunProgress:
     def say(self, line: str) -> None:
         """One line of text among the progress."""
         self._said = time.monotonic()
-        self._console.print(line, markup=False, highlight=False)
+        self._console.print(one_line(line), markup=False, highlight=False)
 
     def _figures(self) -> str:
         rate = self.fresh / max(time.monotonic() - self._started, 1e-9)

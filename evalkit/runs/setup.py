@@ -21,7 +21,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         base_url: of an OpenAI-compatible server.
-        served_model: the server's name for the model; None takes the only one it serves.
+        served_model: the server's name for the model; None takes the only one it serves, or, for a model
+            without a card, the name given.
         api_key_env: name of the environment variable with the key.
         timeout_s: per try of a request.
         script: file for the scripted engine.
@@ -53,7 +54,7 @@ def make_engine(card: ModelCard, settings: EngineSettings) -> Engine:
 
         return OpenAIEngine(
             base_url=settings.base_url,
-            model=settings.served_model,
+            model=settings.served_model or (None if card.weights.location else card.name),
             api_key_env=settings.api_key_env,
             timeout_s=settings.timeout_s,
             connections=settings.concurrency,

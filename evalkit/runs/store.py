@@ -75,6 +75,14 @@ class RunStore:
         """
         for image in images_of(record):
             self._save(image)
+        self.supersede(record)
+
+    def supersede(self, record: Record) -> None:
+        """Store a new line for a trajectory whose images are in the folder already.
+
+        Raises:
+            InfrastructureError: see `append`.
+        """
         line = self._encoder.encode(record) + b"\n"
         try:
             written = os.write(self._fd, line)
@@ -94,10 +102,13 @@ class RunStore:
         name = header.filename
         if self._saved.get(name) == header.size:
             return
+        data = image.read()
+        if len(data) != header.size:
+            raise DataError(f"image {image.name} changed during the run")
         # a file that a killed process left unfinished has another size, and no line names it yet
         try:
             with open(f"{self._images}/{name}", "wb", buffering=0) as file:
-                if file.write(image.read()) != header.size:
+                if file.write(data) != header.size:
                     raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
             raise InfrastructureError(

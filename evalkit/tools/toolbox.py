@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from evalkit.errors import one_line
+from evalkit.errors import EvalkitError, SandboxError, one_line
 from evalkit.records import CallStatus, Sample
 from evalkit.tools.base import Tool, ToolResult, ToolSession, ToolSpec
 
@@ -86,10 +86,16 @@ class Toolbox:
             return ToolResult(status=CallStatus.UNKNOWN_TOOL, error=error)
         if not isinstance(arguments, dict):
             return ToolResult(status=CallStatus.MALFORMED, error="The arguments must be an object.")
-        async with self._lock:
-            if tool not in self._sessions:
-                self._sessions[tool] = await self._tools[tool].open(self._sample, self._names)
-        return await self._sessions[tool].call(arguments)
+        try:
+            async with self._lock:
+                if tool not in self._sessions:
+                    self._sessions[tool] = await self._tools[tool].open(self._sample, self._names)
+            return await self._sessions[tool].call(arguments)
+        except EvalkitError:
+            raise
+        except Exception as error:
+            # a tool's own code may fail in any way; it must not take other trajectories with it
+            raise SandboxError(f"tool {tool} failed: {type(error).__name__}: {one_line(error)}") from error
 
     async def close(self) -> None:
         """Close what was opened; safe to call twice."""

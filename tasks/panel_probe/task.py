@@ -25,7 +25,7 @@ class PanelProbe(Task):
     name: ClassVar[str] = "panel_probe"
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "3x3 boards of shapes; half of the questions need a crop (procedural)"
-    options: ClassVar[Mapping[str, int | float | str]] = {
+    options: ClassVar[Mapping[str, bool | int | float | str]] = {
         "boards": 250,
         "questions": 4,
         "seed": 1_000_000,

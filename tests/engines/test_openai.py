@@ -367,10 +367,24 @@ async def test_what_start_tells_of_the_server(server: Server) -> None:
         "kind": "openai",
         "base_url": server.url,
         "model": "only",
+        "identity": "only",
         "max_model_len": 4096,
         "server": "fake/1",
     }
     await engine.close()
+
+
+async def test_weights_behind_a_served_name_are_told_apart(server: Server) -> None:
+    server.card = {"id": "only", "root": "/models/step-200"}
+    engine = OpenAIEngine(base_url=server.url)
+    assert (await engine.start())["identity"] == "only (/models/step-200)"
+    await engine.close()
+
+
+def test_a_key_in_place_of_its_variables_name_is_refused_and_not_repeated() -> None:
+    with pytest.raises(EvalkitError, match="takes the name") as caught:
+        OpenAIEngine(base_url="http://localhost/v1", api_key_env="sk-secret-123")
+    assert "sk-secret" not in str(caught.value)
 
 
 async def test_credentials_in_the_url_are_used_and_shown_nowhere(server: Server) -> None:

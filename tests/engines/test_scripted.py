@@ -104,7 +104,10 @@ async def test_replay_gives_back_what_was_recorded() -> None:
     )
     engine = ReplayEngine({"a/b/agent/0": (Turn(text="t0"), turn)})
     assert isinstance(engine, Engine)
-    assert await engine.start() == {"kind": "replay", "trajectories": 1}
+    started = await engine.start()
+    assert (started["kind"], started["trajectories"]) == ("replay", 1)
+    other = ReplayEngine({"a/b/agent/0": (Turn(text="t0"), Turn(text="t2"))})
+    assert (await other.start())["identity"] != started["identity"]
     got = await engine.generate(ask(turn=1))
     assert (got.text, got.finish_reason, got.usage, got.retries) == ("t1", "length", turn.usage, 2)
     assert got.timing == Timing(ttft_s=0.1, generate_s=1.5)

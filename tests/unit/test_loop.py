@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from evalkit import CallStatus, ImageFile, Sample, StopReason
+from evalkit import CallStatus, ImageFile, Sample, StopReason, Timing
 from evalkit.agents import Agent, Limits
 from evalkit.agents.protocols import Direct, Metis, Protocol, QwenTools
 from evalkit.engines import Completion, Request, Sampling, ScriptedEngine
@@ -150,24 +149,50 @@ async def test_the_trajectorys_token_budget_counts_observations() -> None:
 
 
 async def test_the_time_limit_keeps_the_turns_there_are() -> None:
-    class Slow:
-        async def start(self) -> dict[str, Any]:
-            return {}
-
-        async def close(self) -> None: ...
-
-        async def generate(self, request: Request) -> Completion:
-            await asyncio.sleep(30 * request.turn)
-            return Completion(text=CALL)
-
     tool = FakeTool("python", OK)
-    made = Agent(
-        engine=Slow(), protocol=Metis(), tools={"python": tool}, sampling=Sampling(), limits=Limits(seconds=0.3)
-    )
+    timing = Timing(generate_s=2.0)
+    made = agent(lambda request: Completion(text=CALL, timing=timing), tool, limits=Limits(seconds=5))
     done = await made.run(SAMPLE, "k")
     assert done.stop is StopReason.LIMIT_TIME
-    assert len(done.turns) == 1
+    assert [turn.calls[0].status for turn in done.turns] == ["ok", "ok", "not_run"]
     assert tool.closed == 1
+
+
+async def test_an_answer_that_comes_too_late_is_none() -> None:
+    late = Completion(text=ANSWER, timing=Timing(generate_s=9.0))
+    assert (await agent(lambda request: late, limits=Limits(seconds=5)).run(SAMPLE, "k")).stop is StopReason.LIMIT_TIME
+
+
+async def test_waiting_for_the_engine_is_not_the_agents_time() -> None:
+    queued = Completion(text=ANSWER, timing=Timing(generate_s=9.0, queue_s=8.0))
+    assert (await agent(lambda request: queued, limits=Limits(seconds=5)).run(SAMPLE, "k")).stop is StopReason.ANSWERED
+
+
+async def test_a_recordings_own_times_are_kept() -> None:
+    done = await agent(lambda request: Completion(text=ANSWER, timing=Timing(generate_s=2.0))).run(SAMPLE, "k")
+    assert done.turns[0].timing.generate_s == 2.0
+    assert 2.0 <= done.total_s < 3.0
+
+
+async def test_a_tool_that_raises_costs_only_its_trajectory() -> None:
+    done = await agent([CALL, ANSWER], FakeTool("python", ZeroDivisionError("oops"))).run(SAMPLE, "k")
+    assert done.stop is StopReason.SANDBOX_ERROR
+    assert "tool python failed: ZeroDivisionError: oops" in done.error
+
+
+async def test_each_turn_of_each_trajectory_draws_with_a_seed_of_its_own() -> None:
+    seeds: list[int | None] = []
+
+    def script(request: Request) -> str:
+        seeds.append(request.sampling.seed)
+        return ANSWER if request.turn else CALL
+
+    for key in ("a/agent/0", "b/agent/0", "a/agent/0"):
+        made = agent(script, FakeTool("python", OK))
+        made.sampling = Sampling(seed=7)
+        await made.run(SAMPLE, key)
+    assert seeds[:2] == seeds[4:]
+    assert len(set(seeds)) == 4
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from evalkit import (
 from evalkit.analysis import Summary, summarise
 from evalkit.analysis.summary import spread
 from evalkit.reporting import figure_rows, run_markdown
-from evalkit.runs.folder import RunInfo
+from evalkit.runs.folder import RunInfo, Session
 from evalkit.stats import wilson
 
 
@@ -131,7 +131,7 @@ def test_hostile_text_is_neutral_in_the_report() -> None:
     s = summary([row(0, Verdict.ENGINE_ERROR)])
     info = RunInfo(
         evalkit="0", created="now", config={"a": "x | y <script>"}, config_hash="h", expected_rows=1,
-        environment={"concurrency": 1},
+        sessions=[Session(started="now", concurrency=1)],
     )  # fmt: skip
     text = run_markdown(info, s)
     assert "<script>" not in text.replace("\\<", "")

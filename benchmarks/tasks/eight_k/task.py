@@ -13,7 +13,7 @@ class EightK(Task):
     """The image is the file named by the option `image`."""
 
     name: ClassVar[str] = "eight_k"
-    options: ClassVar[Mapping[str, int | float | str]] = {"image": "8k.jpg", "rows": 16}
+    options: ClassVar[Mapping[str, bool | int | float | str]] = {"image": "8k.jpg", "rows": 16}
 
     def samples(self) -> Iterable[Sample]:
         """All questions share the image."""

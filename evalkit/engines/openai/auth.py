@@ -20,11 +20,17 @@ class Credentials:
     Args:
         base_url: as the user gave it, possibly `http://user:password@host/v1`.
         variable: name of the environment variable that holds the key.
+
+    Raises:
+        EvalkitError: `variable` is no name of one.
     """
 
     __slots__ = ("_base_url", "_header", "_secrets", "variable")
 
     def __init__(self, base_url: str, variable: str) -> None:
+        if not re.fullmatch(r"[A-Za-z_]\w*", variable):
+            # it may be the key itself, so it is not repeated
+            raise EvalkitError("api_key_env takes the name of an environment variable, not the key")
         self._base_url = base_url
         self.variable = variable
         self._header: str | None = None

@@ -77,6 +77,7 @@ class OpenAIEngine:
         self._connections = connections
         self._backoff_s = backoff_s
         self._dialect = chat.Dialect()
+        self._answered = False
         self._http: aiohttp.ClientSession | None = None
         self._bodies: BodyBuilder | None = None
 
@@ -123,6 +124,9 @@ class OpenAIEngine:
             "kind": "openai",
             "base_url": self._url,
             "model": self.model,
+            "identity": f"{self.model} ({root})"
+            if (root := card.get("root", self.model)) != self.model
+            else self.model,
             **{name: value for name, value in found.items() if value is not None},
         }
 
@@ -149,11 +153,15 @@ class OpenAIEngine:
                     completion = await self._try(body(), request.stop)
             except TryAgainError as error:
                 last = error
+                if error.costly and failures:
+                    # a server that is silent for two whole time limits will not answer the third try
+                    break
             else:
+                self._answered = True
                 return msgspec.structs.replace(completion, retries=failures) if failures else completion
             if failures + 1 < self._attempts:
                 await asyncio.sleep(backoff(failures + 1, self._backoff_s, last.wait_s))
-        raise EngineError(f"{self._url}: gave up after {self._attempts} tries; the last: {one_line(last)}")
+        raise EngineError(f"{self._url}: gave up after {failures + 1} tries; the last: {one_line(last)}")
 
     async def close(self) -> None:
         """Drop all connections; safe to call twice."""
@@ -175,13 +183,15 @@ class OpenAIEngine:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if not isinstance(body, bytes) and body.failure is not None:
                 raise body.failure from None
-            raise TryAgainError(self._reason(error, self._timeout_s)) from None
+            raise TryAgainError(self._reason(error, self._timeout_s), costly=isinstance(error, TimeoutError)) from None
         if status != 200:
             raise self._failure(status, headers, raw)
         try:
             completion = chat.decode(raw, stop)
         except chat.BadReplyError as error:
             raise self._bad_reply(raw, str(error)) from None
+        if completion.finish_reason == "content_filter" and not completion.text.strip():
+            raise EngineError(f"{self._url}: the server's content filter withheld the reply")
         text = self._credentials.redact_answer(completion.text)
         return completion if text is completion.text else msgspec.structs.replace(completion, text=text)
 
@@ -190,7 +200,11 @@ class OpenAIEngine:
             place = one_line(self._credentials.redact(headers.get("Location", "elsewhere")), 200)
             return EngineUnavailableError(f"{self._url} redirects to {place}: give that server's own base_url")
         message = self._credentials.redact(server_message(raw))
-        return failure(status, message, retry_after(headers.get("Retry-After")))
+        meant = failure(status, message, retry_after(headers.get("Retry-After")))
+        if self._answered and status in (403, 404) and isinstance(meant, EngineUnavailableError):
+            # it has answered others: it is this request that it does not take, e.g. a moderated question
+            return EngineError(f"the server refuses the request ({status}: {one_line(message)})")
+        return meant
 
     def _bad_reply(self, raw: bytes, reason: str) -> EngineError | TryAgainError:
         """A 200 that is no completion: an error object says what it is, anything else may pass."""

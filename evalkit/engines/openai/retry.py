@@ -30,11 +30,17 @@ _random = random.Random()
 
 
 class TryAgainError(Exception):
-    """One try failed in a way that another may not. `wait_s` is what the server asked for, if anything."""
+    """One try failed in a way that another may not.
 
-    def __init__(self, reason: str, wait_s: float | None = None) -> None:
+    Attributes:
+        wait_s: what the server asked for, if anything.
+        costly: the try took the whole time limit.
+    """
+
+    def __init__(self, reason: str, wait_s: float | None = None, costly: bool = False) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
+        self.costly = costly
 
 
 def backoff(failures: int, base_s: float, wait_s: float | None = None) -> float:

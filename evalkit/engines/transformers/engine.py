@@ -151,6 +151,7 @@ class TransformersEngine:
             "kind": "transformers",
             "weights": self._weights,
             "revision": self._revision,
+            "identity": str(getattr(model.config, "_commit_hash", None) or ""),
             "dtype": str(model.dtype).removeprefix("torch."),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "max_batch": self._max_batch,

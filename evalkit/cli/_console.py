@@ -1,0 +1,26 @@
+"""What goes to a terminal: results, diagnostics, and text that must not be obeyed."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from rich.console import Console as RichConsole
+from rich.markup import escape
+
+from evalkit.errors import one_line
+
+
+class Console(RichConsole):
+    """A console without highlighting that leaves a closed pipe to `main`."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False)
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Let the exit code be chosen in one place."""
+        raise BrokenPipeError
+
+
+def plain(text: object, limit: int = 300) -> str:
+    """`text` on one line, without control characters, and inert as console markup."""
+    return escape(one_line(text, limit))
