@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -15,6 +15,7 @@ from evalkit.agents.protocols import Metis, Protocol, QwenTools
 from evalkit.engines import Sampling, ScriptedEngine
 from evalkit.models import ModelCard, Pixels, Weights
 from evalkit.runs.plan import config_hash, config_of, fingerprint
+from evalkit.task import Option
 from evalkit.tools.base import ToolSpec
 
 
@@ -22,7 +23,7 @@ class Small(Task):
     """One option."""
 
     name = "small"
-    options = {"size": 1}
+    options: ClassVar[dict[str, Option]] = {"size": 1}
 
     def samples(self) -> Iterable[Sample]:
         return []
