@@ -28,9 +28,9 @@ from evalkit.runs.plan import config_hash, config_of, differences
 from evalkit.runs.progress import RunProgress
 from evalkit.runs.runner import run_task, unfinished
 from evalkit.runs.scheduler import Stop
-from evalkit.runs.setup import EngineSettings, make_engine, make_tools
+from evalkit.runs.setup import EngineSettings, make_engine, make_sandbox, make_tools
 from evalkit.runs.store import Key, RunStore, latest_records
-from evalkit.sandbox import Capabilities, ProcessSandbox, Sandbox
+from evalkit.sandbox import Capabilities, Sandbox
 from evalkit.task import Task
 
 
@@ -46,6 +46,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     task_options: dict[str, str]
     limit: int | None
     system_prompt: Path | None
+    sandbox: str
+    unsafe_no_isolation: bool
     out: Path
     run_dir: Path | None
     fresh: bool
@@ -121,7 +123,7 @@ class _Session:
     async def run(self) -> ExitCode:
         samples = [(task, self.samples(task)) for task in self.tasks]
         prompt = _read_prompt(self.request.system_prompt)
-        sandbox = ProcessSandbox()
+        sandbox = make_sandbox(self.request.sandbox, self.request.unsafe_no_isolation)
         try:
             async with contextlib.AsyncExitStack() as opened:
                 opened.push_async_callback(sandbox.close)
@@ -167,10 +169,20 @@ class _Session:
         return rows[: self.request.limit]
 
     async def start_sandbox(self, sandbox: Sandbox) -> Capabilities | None:
-        """Probe the sandbox if the protocol can use it, and say loudly when it does not isolate."""
+        """Probe the sandbox if the protocol can use it, and say loudly when it does not isolate.
+
+        Raises:
+            EvalkitError: it does not, and the user has not said that this will do.
+        """
         if "python" not in self.wanted:
             return None
-        capabilities = await sandbox.start()
+        with self.err.status("probing the sandbox"):
+            capabilities = await sandbox.start()
+        if not capabilities.isolated and not self.request.unsafe_no_isolation:
+            raise EvalkitError(
+                f"--sandbox {self.request.sandbox} does not isolate the model's code (tier {capabilities.tier}); "
+                "use --sandbox local, or accept what it may do with --unsafe-no-isolation"
+            )
         if not capabilities.isolated:
             note = (
                 f"the model's code runs WITHOUT ISOLATION (sandbox tier {capabilities.tier}): it can read this "
@@ -205,7 +217,7 @@ class _Session:
             card=card,
             identity=str(started.get("identity", "")),
             agent=agent,
-            sandbox=sandbox.get("limits", {}),
+            sandbox={key: sandbox[key] for key in ("kind", "limits") if key in sandbox},
         )
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         info = RunInfo(

@@ -112,6 +112,17 @@ def run(
     max_images: Annotated[
         int | None, typer.Option(rich_help_panel=_AGENT, min=1, help="Images per trajectory.")
     ] = None,
+    sandbox: Annotated[
+        str, typer.Option(rich_help_panel=_WHERE, help="Where code runs: local, docker:IMAGE or jupyter.")
+    ] = "local",
+    unsafe_no_isolation: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-no-isolation",
+            rich_help_panel=_WHERE,
+            help="Run the model's code even where nothing keeps it in; marks the run.",
+        ),
+    ] = False,
     concurrency: Annotated[
         int,
         typer.Option("--concurrency", "-c", rich_help_panel=_WHERE, min=1, help="Trajectories in flight."),
@@ -186,6 +197,8 @@ def run(
         task_options=options,
         limit=limit,
         system_prompt=system_prompt,
+        sandbox=sandbox,
+        unsafe_no_isolation=unsafe_no_isolation,
         out=out,
         run_dir=run_dir,
         fresh=fresh,

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from evalkit.engines import Engine
-from evalkit.errors import EvalkitError
+from evalkit.errors import EvalkitError, unknown
 from evalkit.models import ModelCard
 from evalkit.runs.store import latest_records
-from evalkit.sandbox import Sandbox
+from evalkit.sandbox import LocalSandbox, Sandbox
 from evalkit.tools import PythonTool, Tool
 
 
@@ -105,6 +105,26 @@ def missing_for(card: ModelCard) -> list[str]:
     if not card.weights.location:
         missing.append("the card names no weights (it can only be served: --engine openai)")
     return missing
+
+
+def make_sandbox(name: str, allow_unisolated: bool) -> Sandbox:
+    """The sandbox called `name` ("local", "jupyter", "docker:IMAGE"), not started yet.
+
+    Raises:
+        EvalkitError: there is none.
+    """
+    kind, _, image = name.partition(":")
+    if kind == "docker" and image:
+        from evalkit.sandbox.docker import DockerSandbox
+
+        return DockerSandbox(image=image)
+    if name == "jupyter":
+        from evalkit.sandbox.jupyter import JupyterSandbox
+
+        return JupyterSandbox()
+    if name == "local":
+        return LocalSandbox(allow_unisolated=allow_unisolated)
+    raise unknown("sandbox", name, ("local", "jupyter", "docker:IMAGE"), "evalkit run --help")
 
 
 def make_tools(wanted: Sequence[str], sandbox: Sandbox) -> dict[str, Tool]:

@@ -11,6 +11,7 @@ from evalkit.sandbox.base import (
     Tier,
 )
 from evalkit.sandbox.fake import FakeSandbox, FakeSession
+from evalkit.sandbox.local import LocalSandbox
 from evalkit.sandbox.process import ProcessSandbox
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "FakeSandbox",
     "FakeSession",
     "Limits",
+    "LocalSandbox",
     "ProcessSandbox",
     "Sandbox",
     "Session",

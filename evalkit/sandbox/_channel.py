@@ -20,10 +20,17 @@ _Side = Annotated[int, msgspec.Meta(ge=1, le=1 << 31)]
 
 
 class Greeting(msgspec.Struct, forbid_unknown_fields=True):
-    """A session's first frame: the protocol it speaks, and the limits its system took."""
+    """A session's first frame, sent before any code of a model runs.
+
+    Attributes:
+        version: of the protocol.
+        limits: resource limits and other mechanisms that hold it.
+        problem: why it cannot be held, so that it ended.
+    """
 
     version: int
     limits: list[str]
+    problem: str = ""
 
 
 class Reply(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,6 +76,8 @@ class Channel:
         greeting = _decode(header, Greeting)
         if greeting.version != wire.VERSION:
             raise wire.WireError(f"protocol version {greeting.version}")
+        if greeting.problem:
+            raise wire.WireError(greeting.problem)
         return greeting
 
     async def ask(self, call: str, code: bytes, limits: Limits) -> tuple[Reply, list[bytearray]]:
@@ -80,7 +89,9 @@ class Channel:
             OSError: the session ended.
         """
         self.check_silent()
-        await self._send(wire.encode({"id": call}, len(code)), code)
+        head = wire.encode({"id": call}, len(code))
+        # Each write wakes the session up.
+        await self._send(*((head + code,) if len(code) < _CHUNK else (head, code)))
         text = wire.BYTES_PER_CHAR * (limits.output_chars + wire.TRACEBACK_CHARS)
         pixels = limits.image_pixels * wire.PIXELS_FACTOR
         header, payload = await self._header(3 * text + pixels * max(wire.MODES.values()))

@@ -25,6 +25,11 @@ class Running(Protocol):
         """Its frames."""
         ...
 
+    @property
+    def reason(self) -> str:
+        """Why the sandbox itself ended the process; empty if it did not."""
+        ...
+
     def interrupt(self) -> None:
         """Ask the cell to stop."""
         ...
@@ -117,7 +122,9 @@ class GuestSession:
         if problem is None:
             return await self._result(reply, parts, seconds, late)
         exit_code = await self._end()
-        if late or isinstance(problem, TimeoutError):
+        if running.reason:
+            status, reason = ExecStatus.DIED, running.reason
+        elif late or isinstance(problem, TimeoutError):
             status, reason = ExecStatus.TIMEOUT, f"ran longer than {limits.call_s:g} s and was killed"
         elif isinstance(problem, wire.WireError) and not isinstance(problem, wire.Hangup):
             status, reason = ExecStatus.DIED, f"was killed: it sent {problem}"

@@ -18,7 +18,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         grace_s: seconds between the interrupt and the kill.
         memory_mb: address space.
         file_mb: largest file it may write.
+        disk_mb: all files it may have at a time, where it may write any.
         open_files: descriptors.
+        threads: its threads.
         output_chars: printed text kept per call; the rest is counted and dropped.
         images: images returned per call.
         image_pixels: pixels of one returned image; all images of one call together may have twice as many.
@@ -28,7 +30,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grace_s: float = 1.0
     memory_mb: int = 4096
     file_mb: int = 64
+    disk_mb: int = 128
     open_files: int = 64
+    threads: int = 64
     output_chars: int = 100_000
     images: int = 16
     image_pixels: int = 40_000_000

@@ -16,11 +16,11 @@ import msgspec
 from evalkit.errors import EvalkitError, SandboxError, one_line
 from evalkit.sandbox import _child
 from evalkit.sandbox._session import GuestSession
+from evalkit.sandbox._setup import packages, rlimits, setup_frame
 from evalkit.sandbox.base import Capabilities, ExecStatus, Limits, SessionSpec, Tier
 from evalkit.sandbox.guest import wire
 
 _START_S = 60.0
-_MB = 1 << 20
 
 
 class ProcessSandbox:
@@ -63,7 +63,7 @@ class ProcessSandbox:
             raise EvalkitError("the process sandbox needs Linux or macOS; use the docker sandbox here")
         if self._root is None:
             self._root = Path(tempfile.mkdtemp(prefix="evalkit-sandbox-"))
-            self._packages = await asyncio.get_running_loop().run_in_executor(self._executor, _child.packages)
+            self._packages = await asyncio.get_running_loop().run_in_executor(self._executor, packages)
         try:
             session = await self.open(SessionSpec())
             result = await session.run("6 * 7")
@@ -73,7 +73,7 @@ class ProcessSandbox:
         except BaseException:
             await self.close()
             raise
-        names = _rlimits(self._limits, images=0)
+        names = rlimits(self._limits, files=0)
         limits = {name: "yes" if name in self._applied else "not taken by this system" for name in names}
         details = {"own process": "yes", "clean environment": "yes", **limits}
         return Capabilities(tier=Tier.T0, isolated=False, details=details)
@@ -111,15 +111,7 @@ class ProcessSandbox:
                 child = await self._spawn(self._root, spec)
             except OSError as error:
                 raise SandboxError(f"cannot start a Python process: {one_line(error)}") from error
-            setup = {
-                "path": self._packages,
-                "imports": spec.imports,
-                "images": child.images,
-                "limits": _rlimits(limits, len(spec.images)),
-                "output_chars": limits.output_chars,
-                "max_images": limits.images,
-                "image_pixels": limits.image_pixels,
-            }
+            setup = setup_frame(spec, limits, self._packages, child.images)
             try:
                 async with asyncio.timeout(_START_S):
                     self._applied = (await child.channel.greet(setup)).limits
@@ -147,13 +139,3 @@ def _end(future: Future[_child.Child]) -> None:
     if not future.cancelled() and future.exception() is None:
         future.result().kill()
         future.result().reap()
-
-
-def _rlimits(limits: Limits, images: int) -> dict[str, int]:
-    """Resource limits by name. No limit on processes: the system counts them per user, not per session."""
-    return {
-        "AS": limits.memory_mb * _MB,
-        "FSIZE": limits.file_mb * _MB,
-        "NOFILE": limits.open_files + images,
-        "CORE": 0,
-    }

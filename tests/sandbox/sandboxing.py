@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from evalkit.sandbox import ExecResult
+from evalkit.sandbox import ExecResult, LocalSandbox, ProcessSandbox
 
+AnySandbox = LocalSandbox | ProcessSandbox
 Cells = Callable[..., Awaitable[list[ExecResult]]]
 
 NAMES = {
@@ -43,3 +46,10 @@ def alive(pid: int) -> bool:
 
 def exists(path: str) -> bool:
     return os.path.lexists(path)
+
+
+async def until(true: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait until something is so, for a while."""
+    end = time.monotonic() + seconds
+    for _ in iter(lambda: time.monotonic() < end and not true(), False):
+        await asyncio.sleep(0.01)

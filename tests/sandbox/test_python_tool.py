@@ -9,8 +9,9 @@ import pytest
 
 from evalkit.images import ImageFile
 from evalkit.records import CallStatus, Sample
-from evalkit.sandbox import ExecResult, ExecStatus, FakeSandbox, ProcessSandbox
+from evalkit.sandbox import ExecResult, ExecStatus, FakeSandbox
 from evalkit.tools import PythonTool, Toolbox, ToolResult, ToolSpec
+from tests.sandbox.sandboxing import AnySandbox
 
 SAMPLE = Sample(id="1", question="?")
 
@@ -135,7 +136,7 @@ async def test_a_session_that_fails_to_close_does_not_keep_the_others_open() -> 
     assert sandbox.closed == 1
 
 
-async def test_end_to_end(sandbox: ProcessSandbox, png: ImageFile) -> None:
+async def test_end_to_end(sandbox: AnySandbox, png: ImageFile) -> None:
     sample = Sample(id="1", question="?", images=(png,))
     async with Toolbox([PythonTool(sandbox)], sample, names={"np": "import numpy as np"}) as box:
         result = await box.call(

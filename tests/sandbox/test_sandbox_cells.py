@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from PIL import Image
-from sandboxing import Cells
 
 from evalkit.errors import DataError
 from evalkit.images import ImageFile
 from evalkit.sandbox import ExecStatus
+from tests.sandbox.sandboxing import Cells
 
 
 async def test_state_is_kept_between_cells(cells: Cells) -> None:
@@ -83,6 +83,7 @@ async def test_show_works_whatever_backend_the_cell_chooses(cells: Cells) -> Non
     assert (len(result.images), result.stdout, result.stderr) == (1, "done\n", "")
 
 
+@pytest.mark.kinds("process")
 async def test_nothing_heavy_is_imported_before_a_cell_asks(cells: Cells) -> None:
     (result,) = await cells(
         "import sys\n[name for name in sys.modules if name.split('.')[0] in ('evalkit', 'numpy', 'matplotlib', 'PIL')]"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from sandboxing import Cells
 
 from evalkit.sandbox import ExecStatus
+from tests.sandbox.sandboxing import Cells
 
 SWALLOW = "import time\nwhile True:\n    try: time.sleep(0.01)\n    except BaseException: pass"
 IGNORE = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass"
@@ -57,6 +57,7 @@ async def test_a_cell_that_fills_the_memory_leaves_a_working_session(cells: Cell
     assert after.value == "1"
 
 
+@pytest.mark.kinds("process", "T0", "T1")
 async def test_files_have_a_size_limit(cells: Cells) -> None:
     (result,) = await cells("with open('f', 'wb') as f: f.write(bytes(3 << 20))", file_mb=2)
     assert "File too large" in result.stderr

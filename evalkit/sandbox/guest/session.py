@@ -15,20 +15,28 @@ from .cells import Interpreter
 from .display import Screen, install
 from .names import LazyNames
 
+Confine = Callable[[dict[str, Any]], list[str]]
 
-def main(fd: int) -> None:
-    """Serve the host on the socket `fd` until it hangs up; never returns."""
+
+def main(fd: int, confine: Confine | None = None) -> None:
+    """Serve the host on the socket `fd` until it hangs up; never returns.
+
+    Args:
+        fd: the socket.
+        confine: isolates this process, given the first frame, and says how; by default only limits are set,
+            and the process watches for the host's end itself.
+    """
     code = 1
     try:
-        serve(fd)
+        serve(fd, confine)
     except (wire.WireError, OSError):
         code = 0
     finally:
         os._exit(code)
 
 
-def serve(fd: int) -> None:
-    """Serve the host; the first frame says what the session starts with.
+def serve(fd: int, confine: Confine | None) -> None:
+    """Serve the host; the first frame says what the session starts with. See `main`.
 
     Raises:
         Hangup: the host closed the session.
@@ -38,12 +46,18 @@ def serve(fd: int) -> None:
     # An interrupt that comes before the first cell is late for a process that is gone.
     signal(SIGINT, SIG_IGN)
     os.set_inheritable(fd, False)
-    for image in (setup := wire.receive(fd)[0])["images"]:
+    for image, _, _ in (setup := wire.receive(fd)[0])["images"]:
         os.set_inheritable(image, False)
     sys.path.extend(setup["path"])
-    applied = limit(setup["limits"])
+    try:
+        applied = confine(setup) if confine else limit(setup["limits"])
+    except Exception as failure:
+        # Without all of its isolation a session runs nothing.
+        wire.send(fd, {"version": wire.VERSION, "limits": [], "problem": str(failure)[:1000]})
+        raise
     interpreter = _interpreter(setup)
-    start_new_thread(_end_with_host, (fd,))
+    if confine is None:
+        start_new_thread(_end_with_host, (fd,))
     wire.send(fd, {"version": wire.VERSION, "limits": applied})
     while True:
         request, code = wire.receive(fd)
@@ -90,19 +104,19 @@ def _interpreter(setup: dict[str, Any]) -> Interpreter:
     install(screen)
     namespace = module.__dict__
     namespace.update(display=screen.display, exit=sys.exit, quit=sys.exit)
-    images = [_opener(fd, number) for number, fd in enumerate(setup["images"], 1)]
+    images = [_opener(fd, at, size, number) for number, (fd, at, size) in enumerate(setup["images"], 1)]
     names = LazyNames(namespace, setup["imports"], images)
     return Interpreter(namespace, names, screen, setup["output_chars"])
 
 
-def _opener(fd: int, number: int) -> Callable[[], Any]:
+def _opener(fd: int, offset: int, size: int, number: int) -> Callable[[], Any]:
     def open_image() -> Any:
         from io import BytesIO
 
         from PIL import Image, UnidentifiedImageError
 
         # Read as a whole: the offset of the descriptor is shared between copies of the image.
-        data = os.pread(fd, os.fstat(fd).st_size, 0)
+        data = os.pread(fd, size, offset)
         try:
             return Image.open(BytesIO(data))
         except UnidentifiedImageError:

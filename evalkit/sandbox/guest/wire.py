@@ -28,6 +28,10 @@ MODES = {"L": 1, "RGB": 3, "RGBA": 4}
 """Pixel modes that travel, and their bytes per pixel."""
 PIXELS_FACTOR = 2
 """All images of one call together may have this many times the pixels allowed for one."""
+SESSION_FD = 3
+"""A forked session's descriptor of its socket."""
+IMAGES_FD = 4
+"""A forked session's descriptor of the file with its images, if it has any."""
 
 _WRITE = 1 << 20
 
