@@ -10,16 +10,20 @@ from evalkit.sandbox.base import (
     SessionSpec,
     Tier,
 )
+from evalkit.sandbox.docker import DockerSandbox
 from evalkit.sandbox.fake import FakeSandbox, FakeSession
+from evalkit.sandbox.jupyter import JupyterSandbox
 from evalkit.sandbox.local import LocalSandbox
 from evalkit.sandbox.process import ProcessSandbox
 
 __all__ = [
     "Capabilities",
+    "DockerSandbox",
     "ExecResult",
     "ExecStatus",
     "FakeSandbox",
     "FakeSession",
+    "JupyterSandbox",
     "Limits",
     "LocalSandbox",
     "ProcessSandbox",

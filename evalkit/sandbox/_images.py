@@ -24,13 +24,28 @@ def sealed(images: Sequence[ImageFile]) -> tuple[int, list[tuple[int, int]]]:
     fd = os.memfd_create("images", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         for image in images:
-            view = memoryview(data := image.read())
-            while view:
-                view = view[os.write(fd, view) :]
-            places.append((at, len(data)))
-            at += len(data)
-        fcntl.fcntl(fd, _ADD_SEALS, _ALL_SEALS)
+            size = written(fd, image.read())
+            places.append((at, size))
+            at += size
+        seal(fd)
     except BaseException:
         os.close(fd)
         raise
     return fd, places
+
+
+def written(fd: int, data: bytes) -> int:
+    """Write all of `data`; its length.
+
+    Raises:
+        OSError: there is no memory left.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    return len(data)
+
+
+def seal(fd: int) -> None:
+    """Let nobody change the file any more."""
+    fcntl.fcntl(fd, _ADD_SEALS, _ALL_SEALS)

@@ -25,7 +25,7 @@ _START_S = 120.0
 _FORK_S = 60.0
 _END_S = 20.0
 
-_SYSTEM = (
+SYSTEM = (
     "/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64",
     "/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/zoneinfo", "/usr/share/mime",
     "/etc/fonts", "/etc/ld.so.cache", "/etc/localtime", "/nix/store", "/gnu/store",
@@ -157,10 +157,10 @@ class ForkServer:
 
     async def _launch(self, control: socket.socket) -> None:
         """Hand a server's socket to the keeper, or start everything anew where there is none."""
-        config = json.dumps(self._config()).encode()
         if self._process is not None and self._lifeline is not None:
             with suppress(OSError):
                 if self._process.poll() is None:
+                    config = json.dumps(self._config()).encode()
                     socket.send_fds(self._lifeline, [config], [control.fileno()])
                     return
             self._lifeline.close()
@@ -169,17 +169,25 @@ class ForkServer:
             folder.mkdir(exist_ok=True)
             # A session's own user must be able to pass, whatever this process's umask.
             folder.chmod(0o711 if folder == self._root else 0o755)
+        self._process, self._lifeline = await self._begin()
+        config = json.dumps(self._config()).encode()
+        with suppress(OSError):
+            # If it has ended already, the control socket tells.
+            socket.send_fds(self._lifeline, [config], [control.fileno()])
+
+    async def _begin(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        """Start a launcher: its process, and the host's end of its socket.
+
+        Raises:
+            SandboxError: it cannot be started.
+        """
         host, guest = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with guest:
             try:
-                self._process = await asyncio.to_thread(_spawn, self._root, guest.fileno())
+                return await asyncio.to_thread(_spawn, self._root, guest.fileno()), host
             except OSError as error:
                 host.close()
                 raise SandboxError(f"cannot start a Python process: {one_line(error)}") from error
-        self._lifeline = host
-        with suppress(OSError):
-            # If it has ended already, the control socket tells.
-            socket.send_fds(host, [config], [control.fileno()])
 
     def _config(self) -> dict[str, Any]:
         paths = packages()
@@ -189,7 +197,7 @@ class ForkServer:
             "settings": str(self._root / "settings"),
             "folder": str(self._root / "empty"),
             "packages": paths,
-            "reads": [*_SYSTEM, *_interpreter(), *paths],
+            "reads": [*SYSTEM, *_interpreter(), *paths],
             # A wheel holds the samples of the built-in tasks, with their answers.
             "hidden": [str(Path(evalkit.__file__).parent)],
         }

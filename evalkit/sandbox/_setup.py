@@ -32,7 +32,11 @@ _SHARED_THREADS = 2000
 
 
 def setup_frame(
-    spec: SessionSpec, limits: Limits, packages: Sequence[str], images: Sequence[tuple[int, int, int]], folder: str = ""
+    spec: SessionSpec,
+    limits: Limits,
+    packages: Sequence[str],
+    images: Sequence[tuple[int | str, ...]],
+    folder: str = "",
 ) -> dict[str, Any]:
     """The frame.
 
@@ -40,7 +44,8 @@ def setup_frame(
         spec: names and images.
         limits: what a call may use.
         packages: folders to import from, added to the path.
-        images: descriptor in the session, offset and length in bytes of each image's encoded form.
+        images: descriptor in the session, offset and length in bytes of each image's encoded form; and where
+            it is decoded already, mode, width, height, and the offset of its pixels.
         folder: the working folder, unless the session has one already.
     """
     return {

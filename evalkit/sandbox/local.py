@@ -8,15 +8,18 @@ import shutil
 import socket
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
 from evalkit.errors import EvalkitError, SandboxError, one_line
+from evalkit.images import ImageFile
 from evalkit.sandbox._forked import Forked
 from evalkit.sandbox._images import sealed
 from evalkit.sandbox._memory import MemoryWatch
@@ -24,12 +27,14 @@ from evalkit.sandbox._probe import Probe
 from evalkit.sandbox._server import ForkServer, ServerGone
 from evalkit.sandbox._session import GuestSession
 from evalkit.sandbox._setup import setup_frame
+from evalkit.sandbox._shared import Pixels, Place, SharedImages
 from evalkit.sandbox.base import Capabilities, Limits, SessionSpec, Tier
 from evalkit.sandbox.guest import wire
 from evalkit.sandbox.process import ProcessSandbox
 
 _START_S = 60.0
 _TRIES = 3
+DECODE = b"print(image_1.mode, end=''); image_1"
 _MEND = (
     "run evalkit in a container or virtual machine whose kernel allows user namespaces or landlock, "
     "or accept that the model's code can do what you can: --unsafe-no-isolation"
@@ -68,6 +73,7 @@ class LocalSandbox:
         threads = max(4, 2 * (os.cpu_count() or 1))
         self._starts = asyncio.Semaphore(threads)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="sandbox")
+        self._shared = SharedImages(self._decode, self._executor)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -110,6 +116,7 @@ class LocalSandbox:
         """End all sessions and the server; safe to call twice."""
         self._capabilities = None
         await self._memory.close()
+        await self._shared.close()
         if self._fallback is not None:
             await self._fallback.close()
         await asyncio.gather(*(session.close() for session in list(self._sessions)))
@@ -149,10 +156,13 @@ class LocalSandbox:
         self._fallback = ProcessSandbox(self._limits)
         return await self._fallback.start()
 
+    def _new_server(self, tier: Tier, folder: Path) -> ForkServer:
+        return ForkServer(tier, folder)
+
     async def _try(self, tier: Tier) -> str:
         """Start a tier's server and attack it from a session; what is wrong, or nothing."""
         self._folder = Path(tempfile.mkdtemp(prefix="evalkit-sandbox-"))
-        self._server = ForkServer(tier, self._folder)
+        self._server = self._new_server(tier, self._folder)
         try:
             await self._server.start()
             return await self._probe(tier)
@@ -181,13 +191,17 @@ class LocalSandbox:
         self._sessions.add(session)
         return session
 
-    async def _start(self, spec: SessionSpec, limits: Limits) -> Forked:
+    async def _start(self, spec: SessionSpec, limits: Limits, share: bool = True) -> Forked:
         await self._memory.room()
-        async with self._starts:
+        shared = await self._shared.take(spec.images) if share and spec.images else None
+        async with AsyncExitStack() as held:
             fd = -1
-            places: list[tuple[int, int]] = []
+            places: Sequence[Place] = ()
             try:
-                if spec.images:
+                if shared is not None:
+                    fd, places = shared
+                await held.enter_async_context(self._starts)
+                if spec.images and shared is None:
                     fd, places = await self._sealed(spec)
                 forked, folder = await self._fork(fd)
             except OSError as error:
@@ -195,7 +209,7 @@ class LocalSandbox:
             finally:
                 if fd >= 0:
                     os.close(fd)
-            images = [(wire.IMAGES_FD, offset, size) for offset, size in places]
+            images = [(wire.IMAGES_FD, *place) for place in places]
             try:
                 async with asyncio.timeout(_START_S):
                     greeting = await forked.channel.greet(setup_frame(spec, limits, (), images, folder))
@@ -210,6 +224,23 @@ class LocalSandbox:
             self._applied = greeting.limits
             self._memory.add(forked)
             return forked
+
+    async def _decode(self, image: ImageFile) -> Pixels | None:
+        """An image's pixels, decoded in a session of its own; None where they would not be the same for a cell."""
+        forked = await self._start(SessionSpec(images=(image,)), self._limits, share=False)
+        try:
+            async with asyncio.timeout(self._limits.call_s):
+                reply, parts = await forked.channel.ask(token_hex(16), DECODE, self._limits)
+        except (wire.WireError, OSError, TimeoutError):
+            return None
+        finally:
+            forked.kill()
+            await asyncio.wrap_future(self._executor.submit(forked.reap))
+        if not reply.ok or len(reply.images) != 1:
+            return None
+        mode, width, height = reply.images[0]
+        # other modes are converted on their way out
+        return Pixels(mode, width, height, bytes(parts[3])) if bytes(parts[0]).decode() == mode else None
 
     async def _sealed(self, spec: SessionSpec) -> tuple[int, list[tuple[int, int]]]:
         future = self._executor.submit(sealed, spec.images)

@@ -13,10 +13,11 @@ import pytest_asyncio
 
 from evalkit.errors import EvalkitError
 from evalkit.images import ImageFile
-from evalkit.sandbox import ExecResult, Limits, LocalSandbox, ProcessSandbox, SessionSpec, Tier
+from evalkit.sandbox import ExecResult, JupyterSandbox, Limits, LocalSandbox, ProcessSandbox, SessionSpec, Tier
 from tests.sandbox.sandboxing import NAMES, AnySandbox, Cells, children, descriptors, until
 
 Shared = Callable[[str], Awaitable[LocalSandbox]]
+Kernels = Callable[[], Awaitable[JupyterSandbox]]
 
 KINDS = ("process", "T1", "T2")
 
@@ -73,9 +74,28 @@ async def shared() -> AsyncIterator[Shared]:
         os.environ["HF_TOKEN"] = planted
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def jupyter() -> AsyncIterator[Kernels]:
+    """A started jupyter sandbox, or a skipped test without the extra."""
+    started: list[JupyterSandbox] = []
+
+    async def get() -> JupyterSandbox:
+        if not started:
+            pytest.importorskip("jupyter_client", reason="pip install 'evalkit[jupyter]'")
+            pytest.importorskip("ipykernel", reason="pip install 'evalkit[jupyter]'")
+            sandbox = JupyterSandbox()
+            await sandbox.start()
+            started.append(sandbox)
+        return started[0]
+
+    yield get
+    for sandbox in started:
+        await sandbox.close()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def sandbox(
-    request: pytest.FixtureRequest, shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, shared: Shared, jupyter: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[AnySandbox]:
     """Nothing may be left of a test's sessions."""
     if request.param == "process":
@@ -85,7 +105,7 @@ async def sandbox(
             yield process
         assert os.listdir(tmp_path) == []
     else:
-        local = await shared(request.param)
+        local = await (jupyter() if request.param == "jupyter" else shared(request.param))
         before = children(), descriptors()
         yield local
         for session in list(local._sessions):

@@ -30,10 +30,10 @@ def children() -> set[str]:
 
 
 def descriptors() -> set[str]:
-    """What this process's open sockets and files in memory are."""
+    """What this process's open sockets and files in memory are, but those that a sandbox keeps for later sessions."""
     links = (Path("/proc/self/fd") / fd for fd in os.listdir("/proc/self/fd"))
     names = {os.readlink(link) for link in links if os.path.lexists(link)}
-    return {name for name in names if name.startswith(("socket:", "/memfd:"))}
+    return {name for name in names if name.startswith(("socket:", "/memfd:")) and "shared-images" not in name}
 
 
 def alive(pid: int) -> bool:

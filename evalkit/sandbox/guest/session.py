@@ -46,7 +46,7 @@ def serve(fd: int, confine: Confine | None) -> None:
     # An interrupt that comes before the first cell is late for a process that is gone.
     signal(SIGINT, SIG_IGN)
     os.set_inheritable(fd, False)
-    for image, _, _ in (setup := wire.receive(fd)[0])["images"]:
+    for image, *_ in (setup := wire.receive(fd)[0])["images"]:
         os.set_inheritable(image, False)
     sys.path.extend(setup["path"])
     try:
@@ -104,12 +104,12 @@ def _interpreter(setup: dict[str, Any]) -> Interpreter:
     install(screen)
     namespace = module.__dict__
     namespace.update(display=screen.display, exit=sys.exit, quit=sys.exit)
-    images = [_opener(fd, at, size, number) for number, (fd, at, size) in enumerate(setup["images"], 1)]
+    images = [_opener(number, *image) for number, image in enumerate(setup["images"], 1)]
     names = LazyNames(namespace, setup["imports"], images)
     return Interpreter(namespace, names, screen, setup["output_chars"])
 
 
-def _opener(fd: int, offset: int, size: int, number: int) -> Callable[[], Any]:
+def _opener(number: int, fd: int, offset: int, size: int, *pixels: Any) -> Callable[[], Any]:
     def open_image() -> Any:
         from io import BytesIO
 
@@ -118,11 +118,35 @@ def _opener(fd: int, offset: int, size: int, number: int) -> Callable[[], Any]:
         # Read as a whole: the offset of the descriptor is shared between copies of the image.
         data = os.pread(fd, size, offset)
         try:
-            return Image.open(BytesIO(data))
+            image: Any = Image.open(BytesIO(data))
         except UnidentifiedImageError:
             raise UnidentifiedImageError(f"image_{number} is not an image that can be read") from None
+        # A decoder that skips detail would give other pixels than the shared ones.
+        image.draft = lambda mode, size: None
+        if pixels:
+            _map(image, fd, *pixels)
+        return image
 
     return open_image
+
+
+def _map(image: Any, fd: int, mode: str, width: int, height: int, at: int) -> None:
+    """Give an opened image its pixels from the file that all sessions share; a change makes a copy first."""
+    import mmap
+
+    from PIL import Image
+
+    pillow: Any = Image
+    if (image.mode, *image.size) != (mode, width, height):
+        return
+    length = width * height * (1 if mode == "L" else 4)
+    file = mmap.mmap(fd, length, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ, offset=at)
+    try:
+        core = pillow.core.map_buffer(file, (width, height), "raw", 0, (mode, 0, 1))
+    except (AttributeError, TypeError, ValueError):
+        # Another Pillow: the image decodes itself, as an unshared one does.
+        return
+    image.im, image.readonly, image.tile, image._shared = core, 1, [], file
 
 
 def _warning(
