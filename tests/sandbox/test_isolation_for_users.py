@@ -102,3 +102,22 @@ def test_an_unknown_sandbox_is_named(cli: Cli) -> None:
     done = cli(*RUN, "r", "--sandbox", "locl")
     assert done.returncode == 2
     assert "nearest: local" in done.stderr
+
+
+def test_a_kernel_runs_code_only_with_the_waiver(tmp_path: Path, cli: Cli) -> None:
+    pytest.importorskip("jupyter_client", reason="pip install 'evalkit[jupyter]'")
+    refused = cli(*RUN, "r", "--sandbox", "jupyter")
+    assert refused.returncode == 2
+    assert "does not isolate" in refused.stderr.replace("\n", " ")
+    done = cli(*RUN, "r", "--sandbox", "jupyter", "--unsafe-no-isolation")
+    assert done.returncode == 0, done.stderr
+    assert all(turn["calls"][0]["status"] == "ok" for turn in calls(tmp_path / "r"))
+    assert "768, 768" in calls(tmp_path / "r")[0]["observations"][0]["text"]
+    assert json.loads((tmp_path / "r" / "run.json").read_text())["config"]["sandbox"]["kind"] == "jupyter"
+
+
+def test_a_container_without_an_engine_is_one_line(cli: Cli, tmp_path: Path) -> None:
+    done = cli(*RUN, "r", "--sandbox", "docker:no-such-image", PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert len([line for line in done.stderr.splitlines() if line.startswith("error:")]) == 1
+    assert "docker" in done.stderr
