@@ -80,7 +80,8 @@ def test_all_attacks_fail_for_an_unprivileged_user(tier: str) -> None:
 
 
 def _environment_of_nobody() -> dict[str, str]:
-    return {"PYTHONPATH": ":".join(path for path in sys.path if path), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    paths = [os.path.dirname(attacks.__file__), *(path for path in sys.path if path)]
+    return {"PYTHONPATH": ":".join(paths), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
 
 
 def _python_of_nobody() -> str:
