@@ -57,11 +57,15 @@ def change_outside():
 def signal_parent():
     os.kill(os.getppid() or decoy, 0)
     return True
+def trace_other():
+    if libc.ptrace(16, decoy, None, None) != 0:
+        return False
+    os.waitpid(decoy, 0)
+    libc.ptrace(17, decoy, None, None)
+    return True
 def signal_other():
     os.kill(decoy, signal.SIGTERM)
     return True
-def trace_other():
-    return libc.ptrace(16, decoy, None, None) == 0
 def fork():
     pid = os.fork()
     if pid == 0:
@@ -69,7 +73,7 @@ def fork():
     return True
 reached = {{}}
 for attack in (connect, read_passwd, read_secret_file, read_environment, write_outside, change_outside,
-               signal_parent, signal_other, trace_other, fork):
+               signal_parent, trace_other, signal_other, fork):
     try:
         reached[attack.__name__] = bool(attack())
     except (OSError, KeyError):
@@ -108,12 +112,15 @@ class Probe:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
         self._decoy = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()"],
+            [sys.executable, "-I", "-S", "-c", "import os; os.write(1, b'.'); os.read(0, 1)"],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "EVALKIT_PROBE_TOKEN": self._token},
         )
+        # The kernel fills in /proc/PID/environ after `Popen` has returned.
+        assert self._decoy.stdout is not None
+        self._decoy.stdout.read(1)
         return self
 
     def __exit__(

@@ -40,8 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shared() -> AsyncIterator[Shared]:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shared]:
     """A started local sandbox of a tier, or a skipped test where the machine does not offer it."""
+    tmp_path_factory.getbasetemp()  # made now, so that it does not come to lie in the folder below
     started: dict[str, LocalSandbox] = {}
     missing: dict[str, str] = {}
     planted, os.environ["HF_TOKEN"] = os.environ.get("HF_TOKEN"), "planted-secret"
