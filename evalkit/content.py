@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from evalkit.errors import EvalkitError, one_line, unknown
-from evalkit.task import DataSource, Task
+from evalkit.task import DataSource, HubDataset, Task
 
 ENTRY_POINTS = "evalkit.tasks"
 
@@ -76,12 +76,26 @@ def task_named(name: str, tasks: Mapping[str, TaskEntry]) -> TaskEntry:
     Raises:
         EvalkitError: there is none, or it could not be loaded.
     """
-    entry = tasks.get(name) or next((e for e in tasks.values() if e.kind is not None and name in e.kind.aliases), None)
+    entry = tasks.get(name) or next((e for e in tasks.values() if e.kind is not None and _aliased(name, e.kind)), None)
     if entry is None:
         raise unknown("task", name, tasks, "evalkit tasks")
     if entry.kind is None:
         raise EvalkitError(f"task {name} cannot be loaded from {entry.folder}: {entry.error}")
     return entry
+
+
+def _aliased(name: str, kind: type[Task]) -> bool:
+    return name.casefold() in {kind.name.casefold(), *(alias.casefold() for alias in kind.aliases)}
+
+
+def tasks_named(name: str, tasks: Mapping[str, TaskEntry]) -> list[TaskEntry]:
+    """The task called `name`, or all tasks of the group called so.
+
+    Raises:
+        EvalkitError: see `task_named`.
+    """
+    members = [entry for entry in tasks.values() if entry.kind is not None and entry.kind.group == name]
+    return members if members and name not in tasks else [task_named(name, tasks)]
 
 
 def open_task(
@@ -94,7 +108,8 @@ def open_task(
 
     Args:
         entry: from `task_named`.
-        data: "hub", "sample", "generated", or a folder; None takes the task's default.
+        data: "hub", "sample", "generated", the id of one of the task's hub data sets, a folder, or a .tsv
+            file; None takes the task's default.
         revision: commit or tag of the hub data set.
         options: task options as given on the command line.
 
@@ -102,21 +117,33 @@ def open_task(
         EvalkitError: no such data source, or an option does not fit.
     """
     assert entry.kind is not None
-    kind = data or entry.kind.default_source()
-    hub = entry.kind.hub
-    if kind == "hub":
-        if hub is None:
-            raise EvalkitError(f"task {entry.name} has no hub data set; use --data sample or --data DIR")
-        hub = msgspec.structs.replace(hub, revision=revision or hub.revision)
-        return entry.kind(DataSource(kind="hub", hub=hub), entry.folder, options)
+    source = _source(entry.kind, data or entry.kind.default_source(), revision)
+    if source.kind not in entry.kind.reads:
+        reads = ", ".join(entry.kind.reads)
+        raise EvalkitError(f"task {entry.name} takes no rows from {data or source.kind}; it reads: {reads}")
+    return entry.kind(source, entry.folder, options)
+
+
+def _source(task: type[Task], data: str, revision: str | None) -> DataSource:
+    """Where `data` says that rows come from."""
+    known = {hub.id: hub for hub in (task.hub, *task.mirrors) if hub is not None}
+    if data == "hub" and task.hub is None:
+        raise EvalkitError(f"task {task.name} has no hub data set; use --data sample or --data DIR")
+    hub = task.hub if data == "hub" else None if Path(data).exists() else known.get(data)
+    if hub is not None:
+        return DataSource(kind="hub", hub=msgspec.structs.replace(hub, revision=revision or hub.revision))
     if revision is not None:
-        raise EvalkitError(f"--revision goes with hub data, not with --data {kind}")
-    if kind in ("sample", "generated"):
-        return entry.kind(DataSource(kind=kind), entry.folder, options)
-    path = Path(kind)
-    if not path.is_dir():
-        raise EvalkitError(f"--data {kind}: no such folder (other sources: hub, sample)")
-    return entry.kind(DataSource(kind="folder", path=path), entry.folder, options)
+        raise EvalkitError(f"--revision goes with hub data, not with --data {data}")
+    if data in ("sample", "generated"):
+        return DataSource(kind=data)
+    path = Path(data)
+    if path.is_dir():
+        return DataSource(kind="folder", path=path)
+    if path.is_file() and path.suffix.lower() == ".tsv":
+        return DataSource(kind="tsv", path=path)
+    others = ", ".join(("hub", "sample", *(id for id in known if id != (task.hub.id if task.hub else ""))))
+    what = "is neither a folder nor a .tsv file" if path.exists() else "no such folder or .tsv file"
+    raise EvalkitError(f"--data {data}: {what} (other sources: {others})")
 
 
 def reopen_task(entry: TaskEntry, config: Mapping[str, Any]) -> Task:
@@ -131,7 +158,8 @@ def reopen_task(entry: TaskEntry, config: Mapping[str, Any]) -> Task:
     """
     assert entry.kind is not None
     options = {name: str(value) for name, value in config["options"].items()}
-    return entry.kind(DataSource(kind=config["source"], hub=entry.kind.hub), entry.folder, options)
+    hub = msgspec.convert(config["dataset"], HubDataset | None)
+    return entry.kind(DataSource(kind=config["source"], hub=hub), entry.folder, options)
 
 
 def _from_folder(folder: Path, origin: str) -> Iterable[TaskEntry]:

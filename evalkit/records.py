@@ -229,6 +229,15 @@ class Verdict(StrEnum):
 _ERRORS = frozenset({Verdict.JUDGE_ERROR, Verdict.ENGINE_ERROR, Verdict.SANDBOX_ERROR, Verdict.DATA_ERROR})
 
 
+class Rule(StrEnum):
+    """Which reading of an answer a figure rests on; the verdicts of both are stored."""
+
+    STRICT = "strict"
+    """Evalkit's own: never a guess."""
+    OFFICIAL = "official"
+    """The benchmark's authors' scripts, as they are."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The score of one trajectory.
 
@@ -249,6 +258,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     official_answer: str | None = None
     error: str = ""
     scorer: str = ""
+
+    def right(self, rule: Rule = Rule.STRICT) -> bool:
+        """Whether the answer is right under `rule`; False too where the rule gave no verdict."""
+        return self.official is True if rule is Rule.OFFICIAL else self.verdict is Verdict.CORRECT
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -33,9 +33,9 @@ class DataSource(msgspec.Struct, frozen=True, kw_only=True):
     """Where a task's rows come from.
 
     Attributes:
-        kind: "hub", "folder" (the official layout), "sample" (the task's own small set), or
-            "generated" (the task makes its rows itself).
-        path: the folder, for "folder".
+        kind: "hub", "folder" (the official layout), "tsv" (VLMEvalKit's tables), "sample" (the task's own
+            small set), or "generated" (the task makes its rows itself).
+        path: the folder or the table, for "folder" and "tsv".
         hub: the data set, for "hub".
     """
 
@@ -63,6 +63,16 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unit: str = "share"
     note: str = ""
 
+    @classmethod
+    def share(cls, name: str, right: Sequence[bool], note: str = "") -> Metric:
+        """The share of `right` that is true; not available without rows."""
+        n = len(right)
+        return cls(name=name, value=sum(right) / n if n else None, n=n, count=sum(right), note=note or _no_rows(n))
+
+
+def _no_rows(n: int) -> str:
+    return "" if n else "no such rows"
+
 
 Option = bool | int | float | str
 
@@ -77,6 +87,10 @@ class Task(ABC):
         version: raised whenever a change of prompt, data or rule can change a score.
         summary: one line for `evalkit tasks`.
         hub: the default hub data set, None when there is none.
+        mirrors: other hub data sets with the same rows, taken with `--data owner/name`.
+        reads: the kinds of `DataSource` it can take rows from.
+        group: a name that stands for several tasks at once; "" for none.
+        official: whether `score` gives a verdict under the benchmark's official rule too.
         options: option name to default; set with `--task-option name=value`, typed like the default.
         aliases: names that other harnesses use for the same set.
         revision: the commit that hub data came from, once loaded; None where the hub could not tell.
@@ -86,6 +100,10 @@ class Task(ABC):
     version: ClassVar[int] = 1
     summary: ClassVar[str] = ""
     hub: ClassVar[HubDataset | None] = None
+    mirrors: ClassVar[tuple[HubDataset, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ("hub", "folder", "sample")
+    group: ClassVar[str] = ""
+    official: ClassVar[bool] = False
     options: ClassVar[Mapping[str, Option]] = {}
     aliases: ClassVar[tuple[str, ...]] = ()
 

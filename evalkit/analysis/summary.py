@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from evalkit.errors import one_line
-from evalkit.records import Record, ToolCall, Verdict
+from evalkit.errors import EvalkitError, one_line
+from evalkit.records import Record, Rule, ToolCall
 from evalkit.stats import wilson
 from evalkit.task import Metric, Task
 
@@ -61,9 +61,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         expected: rows of the benchmark as configured.
         done: rows with a record.
         outcomes: rows by verdict.
-        accuracy: correct rows of the scored ones (errors have no score).
-        accuracy_expected: correct rows of all expected ones: what is missing or failed counts as not right.
-        official: right under the benchmark's official rule, of the scored rows; None where it has none.
+        rule: whose verdicts accuracy, categories and efficiency rest on.
+        accuracy: right rows of the scored ones (errors have no score).
+        accuracy_expected: right rows of all expected ones: what is missing or failed counts as not right.
+        other_rule: right rows of the scored ones under the other rule; None where the benchmark has no second one.
         by_category: accuracy of the scored rows per category.
         latency: seconds per sample and its parts, as run (loaded).
         tokens: per sample.
@@ -75,9 +76,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     expected: int
     done: int
     outcomes: dict[str, int]
+    rule: Rule
     accuracy: Share
     accuracy_expected: Share
-    official: Share | None
+    other_rule: Share | None
     by_category: dict[str, Share]
     tools: ToolUse
     latency: dict[str, Spread]
@@ -86,11 +88,17 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
 
 
-def summarise(task: Task, model: str, expected: int, records: Sequence[Record]) -> Summary:
-    """The figures of one arm's records (one per sample)."""
+def summarise(task: Task, model: str, expected: int, records: Sequence[Record], rule: Rule = Rule.STRICT) -> Summary:
+    """The figures of one arm's records (one per sample).
+
+    Raises:
+        EvalkitError: the official rule is asked of a task that has none.
+    """
+    if rule is Rule.OFFICIAL and not task.official:
+        raise EvalkitError(f"task {task.name} has no official rule beside evalkit's own; leave --rule official out")
     scored = [record for record in records if not record.outcome.verdict.is_error]
-    correct = [record for record in scored if record.outcome.verdict is Verdict.CORRECT]
-    official = [record.outcome.official for record in scored]
+    right = [record.outcome.right(rule) for record in scored]
+    other = Rule.OFFICIAL if rule is Rule.STRICT else Rule.STRICT
     failed = Counter(r.outcome.error for r in records if r.outcome.verdict.is_error)
     return Summary(
         task=task.name,
@@ -98,11 +106,12 @@ def summarise(task: Task, model: str, expected: int, records: Sequence[Record]) 
         expected=expected,
         done=len(records),
         outcomes=dict(Counter(str(record.outcome.verdict) for record in records)),
-        accuracy=share(len(correct), len(scored)),
-        accuracy_expected=share(len(correct), expected),
-        official=share(official.count(True), len(scored)) if any(o is not None for o in official) else None,
-        by_category=_by_category(scored),
-        tools=_tool_use(scored),
+        rule=rule,
+        accuracy=share(sum(right), len(scored)),
+        accuracy_expected=share(sum(right), expected),
+        other_rule=share(sum(r.outcome.right(other) for r in scored), len(scored)) if task.official else None,
+        by_category=_by_category(scored, rule),
+        tools=_tool_use(scored, rule),
         latency=_latency(scored),
         tokens={
             "prompt": spread(r.trajectory.usage.prompt_tokens for r in scored),
@@ -142,24 +151,20 @@ def _metrics(task: Task, records: Sequence[Record]) -> tuple[Metric, ...]:
         return (Metric(name="the task's own figures", value=None, n=0, note=why),)
 
 
-def _by_category(scored: Sequence[Record]) -> dict[str, Share]:
+def _by_category(scored: Sequence[Record], rule: Rule) -> dict[str, Share]:
     rows: dict[str, list[bool]] = {}
     for record in scored:
         if record.sample.category:
-            rows.setdefault(record.sample.category, []).append(record.outcome.verdict is Verdict.CORRECT)
+            rows.setdefault(record.sample.category, []).append(record.outcome.right(rule))
     return {category: share(sum(right), len(right)) for category, right in sorted(rows.items())}
 
 
-def _tool_use(scored: Sequence[Record]) -> ToolUse:
+def _tool_use(scored: Sequence[Record], rule: Rule) -> ToolUse:
     def rows(wanted: Callable[[ToolCall], bool]) -> int:
         return sum(any(map(wanted, record.trajectory.calls)) for record in scored)
 
     counts = [sum(call.status.dispatched for call in record.trajectory.calls) for record in scored]
-    right = [
-        1 / (count + 1)
-        for count, record in zip(counts, scored, strict=True)
-        if record.outcome.verdict is Verdict.CORRECT
-    ]
+    right = [1 / (count + 1) for count, record in zip(counts, scored, strict=True) if record.outcome.right(rule)]
     names = sorted({c.tool for r in scored for c in r.trajectory.calls if c.status.dispatched})
     return ToolUse(
         tool_rate=share(rows(lambda call: call.status.dispatched), len(scored)),

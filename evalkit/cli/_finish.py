@@ -10,13 +10,21 @@ from rich.table import Table
 from evalkit.analysis import Summary, summarise
 from evalkit.cli._console import Console, plain
 from evalkit.errors import ExitCode
+from evalkit.records import Rule
 from evalkit.reporting import figure_rows, run_markdown
 from evalkit.runs.folder import REPORT, SUMMARY, RunInfo, write_whole
 from evalkit.runs.store import latest_records
 from evalkit.task import Task
 
 
-def finish_run(folder: Path, info: RunInfo, task: Task, console: Console, allowed_errors: float = 0.01) -> ExitCode:
+def finish_run(
+    folder: Path,
+    info: RunInfo,
+    task: Task,
+    console: Console,
+    allowed_errors: float = 0.01,
+    rule: Rule = Rule.STRICT,
+) -> ExitCode:
     """Derive and show a run's figures.
 
     Args:
@@ -25,8 +33,10 @@ def finish_run(folder: Path, info: RunInfo, task: Task, console: Console, allowe
         task: for the benchmark's own figures.
         console: where the table goes.
         allowed_errors: share of error rows above which the run counts as failed.
+        rule: whose verdicts the figures rest on.
     """
-    summary = summarise(task, info.config["model"]["name"], info.expected_rows, list(latest_records(folder).values()))
+    records = list(latest_records(folder).values())
+    summary = summarise(task, info.config["model"]["name"], info.expected_rows, records, rule)
     write_whole(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))
     write_whole(folder / REPORT, run_markdown(info, summary).encode())
     console.print(_table(summary))

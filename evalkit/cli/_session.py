@@ -17,11 +17,11 @@ from evalkit.agents import Agent
 from evalkit.agents.protocols import protocol
 from evalkit.cli._console import Console, plain
 from evalkit.cli._finish import finish_run
-from evalkit.content import find_tasks, open_task, task_named
+from evalkit.content import TaskEntry, find_tasks, open_task, tasks_named
 from evalkit.engines import Engine
 from evalkit.errors import DataError, EvalkitError, ExitCode, NothingEvaluatedError, one_line, worst
 from evalkit.models import ModelCard
-from evalkit.records import Record, Sample
+from evalkit.records import Record, Rule, Sample
 from evalkit.runs.environment import environment
 from evalkit.runs.folder import INFO, SAMPLES, RunInfo, Session, find_run, new_run_folder, read_info, write_info
 from evalkit.runs.plan import config_hash, config_of, differences
@@ -52,6 +52,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     run_dir: Path | None
     fresh: bool
     allowed_errors: float
+    rule: Rule
 
 
 def run_session(request: RunRequest) -> ExitCode:
@@ -76,13 +77,22 @@ def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
     except EvalkitError as error:
         problems.append(str(error))
     found = find_tasks(request.task_dirs)
+    entries: dict[str, TaskEntry] = {}
     for name in request.tasks:
         try:
-            entry = task_named(name, found)
-            tasks.append(open_task(entry, request.data, request.revision, _options_for(entry.name, request)))
+            entries.update((entry.name, entry) for entry in tasks_named(name, found))
         except EvalkitError as error:
             problems.append(str(error))
-    if request.run_dir is not None and len(request.tasks) > 1:
+    for entry in entries.values():
+        try:
+            options = _options_for(entry.name, list(entries), request.task_options)
+            task = open_task(entry, request.data, request.revision, options)
+            if request.rule is Rule.OFFICIAL and not task.official:
+                problems.append(f"--rule official: task {task.name} has no official rule beside evalkit's own")
+            tasks.append(task)
+        except EvalkitError as error:
+            problems.append(str(error))
+    if request.run_dir is not None and len(entries) > 1:
         problems.append("--run-dir takes one task; use --out for several")
     if not request.tasks:
         problems.append("--tasks names no task (evalkit tasks lists all)")
@@ -91,14 +101,14 @@ def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
     return engine, tasks
 
 
-def _options_for(task: str, request: RunRequest) -> dict[str, str]:
+def _options_for(task: str, tasks: list[str], given: dict[str, str]) -> dict[str, str]:
     """The task options meant for one task: those named for it ("task.option"), and with one task all others."""
     mine = {}
-    for name, value in request.task_options.items():
+    for name, value in given.items():
         owner, dot, option = name.partition(".")
-        if dot and owner in request.tasks:
+        if dot and owner in tasks:
             mine.update({option: value} if owner == task else {})
-        elif len(request.tasks) > 1:
+        elif len(tasks) > 1:
             raise EvalkitError(f"--task-option {name}: with several tasks write {task}.{name} (or another task's name)")
         else:
             mine[name] = value
@@ -250,7 +260,7 @@ class _Session:
             finally:
                 if self.stop.gently or sys.exc_info()[0] is not None:
                     self.err.print(f"unfinished: {folder}; run the same command to go on", markup=False, soft_wrap=True)
-        return finish_run(folder, info, task, self.out, self.request.allowed_errors)
+        return finish_run(folder, info, task, self.out, self.request.allowed_errors, self.request.rule)
 
     async def fill(
         self,

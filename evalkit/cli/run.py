@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from evalkit.records import Rule
+
 _MODEL, _DATA, _AGENT, _WHERE = "Model", "Data", "Agent", "Run"
 
 
@@ -67,7 +69,7 @@ def run(
         str | None,
         typer.Option(
             rich_help_panel=_DATA,
-            help="hub, sample, or a folder in the official layout (default: the task's).",
+            help="hub, sample, a folder in the official layout, VLMEvalKit's .tsv, or a hub id (default: the task's).",
         ),
     ] = None,
     revision: Annotated[
@@ -134,6 +136,9 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", rich_help_panel=_WHERE, help="Do not resume; a new folder.")
     ] = False,
+    rule: Annotated[
+        Rule, typer.Option(rich_help_panel=_WHERE, help="Whose verdicts come first; both are stored.")
+    ] = Rule.STRICT,
     allowed_errors: Annotated[
         float,
         typer.Option(rich_help_panel=_WHERE, min=0, max=1, help="Share of error rows above which to exit with 3."),
@@ -203,6 +208,7 @@ def run(
         run_dir=run_dir,
         fresh=fresh,
         allowed_errors=allowed_errors,
+        rule=rule,
     )
     code = run_session(request)
     if code:

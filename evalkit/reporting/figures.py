@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from evalkit.analysis.summary import Share, Spread, Summary
+from evalkit.records import Rule
 from evalkit.task import Metric
 
 NONE = "not available"
@@ -21,12 +22,14 @@ class FigureRow(NamedTuple):
 
 def figure_rows(summary: Summary) -> list[FigureRow]:
     """Accuracy, tool use, latency and tokens, then the benchmark's own figures."""
+    by = "" if summary.rule is Rule.STRICT else " (official rule)"
     rows = [
-        _share("accuracy, of scored rows", summary.accuracy),
-        _share("accuracy, of all rows", summary.accuracy_expected),
+        _share(f"accuracy, of scored rows{by}", summary.accuracy),
+        _share(f"accuracy, of all rows{by}", summary.accuracy_expected),
     ]
-    if summary.official is not None:
-        rows.append(_share("accuracy, official rule", summary.official))
+    if summary.other_rule is not None:
+        other = "official" if summary.rule is Rule.STRICT else "strict"
+        rows.append(_share(f"accuracy, {other} rule", summary.other_rule))
     rows += [_share(f"accuracy [{name}]", value) for name, value in summary.by_category.items()]
     tools = summary.tools
     rows.append(_share("tool rate", tools.tool_rate))

@@ -25,6 +25,7 @@ class PanelProbe(Task):
     name: ClassVar[str] = "panel_probe"
     version: ClassVar[int] = 1
     summary: ClassVar[str] = "3x3 boards of shapes; half of the questions need a crop (procedural)"
+    reads = ("generated", "sample")
     options: ClassVar[Mapping[str, bool | int | float | str]] = {
         "boards": 250,
         "questions": 4,
@@ -37,10 +38,8 @@ class PanelProbe(Task):
     }
 
     def __init__(self, source: DataSource, folder: Path, options: Mapping[str, str] | None = None) -> None:
-        """See `Task`; any data but generated boards is refused."""
+        """See `Task`."""
         super().__init__(source, folder, options)
-        if source.kind not in ("generated", "sample"):
-            raise EvalkitError("panel_probe draws its own boards; leave --data out, or use --data sample")
         number = {name: int(value) for name, value in self.settings.items()}
         self.boards = _SAMPLE_BOARDS if source.kind == "sample" else number["boards"]
         self.questions, self.seed = number["questions"], number["seed"]

@@ -47,7 +47,8 @@ class WeMath(Task):
     version = 1
     summary = "We-Math testmini: 1,740 questions in 525 problems of two or three steps, with IK/IG/CM/RM"
     hub = HubDataset(id="We-Math/We-Math", split="testmini")
-    aliases = ("we-math", "wemath_testmini", "we_math")
+    official = True
+    aliases = ("we-math", "wemath_testmini", "we_math", "wemath_testmini_reasoning", "WeMath_COT")
 
     @property
     def expected_rows(self) -> int:

@@ -50,5 +50,5 @@ def test_options_that_make_no_board_are_refused(options: dict[str, int]) -> None
 
 
 def test_other_data_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EvalkitError, match="draws its own boards"):
+    with pytest.raises(EvalkitError, match="it reads: generated, sample"):
         open_task(task_named("panel_probe", find_tasks()), str(tmp_path))

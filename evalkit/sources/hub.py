@@ -1,110 +1,19 @@
-"""Where tasks get their rows: a folder in the benchmark's official layout, or the hub.
-
-Whatever is missing is a `DataError` of one line that names the task, the file, and the column and the
-row where they matter. Rows count from 1.
-"""
+"""Data sets of the Hugging Face hub, through `datasets`."""
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError, one_line
 from evalkit.images import ImageFile
+from evalkit.sources.rows import Columns, Row, check_rows
 from evalkit.task import HubDataset
 
-Row = dict[str, Any]
-Columns = Mapping[str, type]
-
-_NAMES = {str: "text", int: "a whole number", float: "a number", list: "a list", dict: "an object"}
 _MEND = "download it and give its folder with --data DIR, or try --data sample"
-
-
-def read_json(task: str, file: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        DataError: the file is missing, unreadable or not JSON.
-    """
-    try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise DataError(f"{task}: no {file.name} in {file.parent}; --data takes the folder with it") from None
-    except OSError as error:
-        raise DataError(f"{task}: cannot read {file}: {error.strerror or one_line(error)}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{task}: {file} is not valid JSON: {one_line(error, 120)}") from None
-
-
-def read_rows(task: str, file: Path, columns: Columns, label: str) -> list[Row]:
-    """The rows of a JSON file that holds a list of objects.
-
-    Args:
-        task: name of the task, for messages.
-        file: the JSON file.
-        columns: name and type of each column that every row must have.
-        label: the column that names a row in messages.
-
-    Raises:
-        DataError: the file, a column or a value is missing or of the wrong type.
-    """
-    rows = read_json(task, file)
-    if not isinstance(rows, list):
-        raise DataError(f"{task}: {file.name} holds no list of rows")
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise DataError(f"{task}: {file.name} holds no object (row {number})")
-    check_rows(task, file.name, rows, columns, label)
-    return rows
-
-
-def check_rows(task: str, name: str, rows: Sequence[Row], columns: Columns, label: str) -> None:
-    """Check that every row has every column, with a value of the column's type.
-
-    Raises:
-        DataError: naming the column and the row.
-    """
-    for number, row in enumerate(rows, 1):
-        for column, kind in columns.items():
-            if column not in row:
-                raise DataError(f"{task}: {name} lacks column {column!r} {place(number, row, label)}")
-            value = row[column]
-            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-                what = f"is {type(value).__name__}, not {_NAMES.get(kind, kind.__name__)}"
-                raise DataError(f"{task}: {name}: column {column!r} {what} {place(number, row, label)}")
-
-
-def place(number: int, row: Row, label: str) -> str:
-    """How a message names a row: its number from 1, and its label."""
-    mark = f", {label} {one_line(row[label], 60)}" if label in row else ""
-    return f"(row {number}{mark})"
-
-
-def file_inside(task: str, folder: Path, relative: str, where: str) -> Path:
-    """A file that a row names, which must exist and lie in the data's folder.
-
-    Symbolic links of the user's own are followed.
-
-    Args:
-        task: name of the task, for messages.
-        folder: the data's folder.
-        relative: the path in the row.
-        where: the row, as `place` names it.
-
-    Raises:
-        DataError: the path leaves the folder, or there is no such file.
-    """
-    path = PurePosixPath(relative)
-    if not relative or path.is_absolute() or ".." in path.parts or any(c in relative for c in "\\:\0"):
-        raise DataError(f"{task}: {one_line(relative, 80)!r} is no path inside the data's folder {where}")
-    file = folder / relative
-    if not file.is_file():
-        raise DataError(f"{task}: no file {one_line(relative, 80)} in {folder} {where}")
-    return file
 
 
 class HubTable:
