@@ -14,7 +14,7 @@ import msgspec
 
 from evalkit import __version__
 from evalkit.agents import Agent
-from evalkit.agents.protocols import protocol
+from evalkit.agents.protocols import PROTOCOLS, protocol
 from evalkit.cli._console import Console, plain
 from evalkit.cli._finish import finish_run
 from evalkit.content import TaskEntry, find_tasks, open_task, tasks_named
@@ -72,6 +72,11 @@ def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
     problems: list[str] = []
     tasks: list[Task] = []
     engine: Engine | None = None
+    if request.card.protocol not in PROTOCOLS:
+        problems.append(
+            f"{request.card.name} speaks the protocol {request.card.protocol!r}, which evalkit does not have; "
+            f"it has {', '.join(PROTOCOLS)} (--protocol)"
+        )
     try:
         engine = make_engine(request.card, request.settings)
     except EvalkitError as error:

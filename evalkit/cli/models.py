@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from evalkit.models import ModelCard
 
 
 def register(app: typer.Typer) -> None:
@@ -16,36 +20,54 @@ def models(
     name: Annotated[str, typer.Argument(help="Show this card whole.")] = "",
 ) -> None:
     """List the model cards."""
-    import msgspec
-    from rich.table import Table
-
-    from evalkit.cli._console import Console
+    from evalkit.cli._console import Console, plain
     from evalkit.models import cards, find_card
 
     console = Console()
     if name:
-        import yaml
-
-        tree = msgspec.to_builtins(find_card(name))
-        console.print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100), markup=False, end="")
+        for line in _card_lines(find_card(name)):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "protocol", "engine", "weights", "needs", "summary"):
-        table.add_column(heading, overflow="fold")
     for card in cards().values():
-        shipped = "shipped with evalkit" if card.weights.folder else "none"
-        size = f" ({card.weights.size_gb:g} GB)" if card.weights.size_gb else ""
-        table.add_row(
-            card.name,
-            card.protocol,
-            card.engine,
-            f"{card.weights.hub}{size}" if card.weights.hub else shipped,
-            f"GPU, {card.needs.gpu_gb:g} GB" if card.needs.gpu_gb else "CPU",
-            card.summary,
-        )
-    console.print(table)
+        console.print(f"[bold]{plain(card.name)}[/bold]: {plain(_traits(card))}", highlight=False)
+        console.print(f"  {card.summary}", markup=False, highlight=False)
     console.print(
-        "Also: a folder of weights, a hub id (owner/name), a card file (YAML), "
-        "or any served model with --engine openai --base-url URL.",
+        "evalkit models NAME shows a card whole. --model also takes a folder of weights, a hub id (owner/name), "
+        "a card file (YAML), or any served model with --engine openai --base-url URL.",
         markup=False,
     )
+
+
+def _traits(card: ModelCard) -> str:
+    """Protocol, weights and what they need, on one line."""
+    from evalkit.agents.protocols import PROTOCOLS
+
+    traits = [f"protocol {card.protocol}" + ("" if card.protocol in PROTOCOLS else " (missing in this version)")]
+    if card.weights.hub:
+        traits.append(card.weights.hub)
+    if card.weights.size_gb:
+        traits.append(f"{card.weights.size_gb:g} GB")
+    if card.served.model:
+        traits.append(f"served by its authors as {card.served.model}")
+    elif card.weights.folder:
+        traits.append("shipped with evalkit")
+    if card.weights.location:
+        traits.append(f"needs a GPU with {card.needs.gpu_gb:g} GB" if card.needs.gpu_gb else "runs on a CPU")
+    return ", ".join(traits)
+
+
+def _card_lines(card: ModelCard) -> Iterator[str]:
+    """The card as YAML, then what is published of the model."""
+    import msgspec
+    import yaml
+
+    from evalkit.baselines import published
+
+    yield yaml.safe_dump(msgspec.to_builtins(card), sort_keys=False, allow_unicode=True, width=100).rstrip()
+    figures = published().of(card.published)
+    if figures:
+        yield "published figures (evalkit baselines gives the sources in full):"
+    for f in figures:
+        note = f"; {f.note}" if f.note else ""
+        value = f"{f.value:.1f} %" if f.unit == "%" else f"{f.value:g} {f.unit}"
+        yield f"  {f.task} {f.metric}: {value} ({', '.join(f.sources)}; sampling {f.regime}{note})"

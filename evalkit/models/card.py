@@ -51,6 +51,20 @@ class Pixels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max: int | None = None
 
 
+class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model that is reached at a server of its authors.
+
+    Attributes:
+        model: the server's name for it.
+        base_url_env: name of the environment variable with the base URL, for where `--base-url` is not given.
+        api_key_env: name of the environment variable with the key.
+    """
+
+    model: str = ""
+    base_url_env: str = ""
+    api_key_env: str = ""
+
+
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that is known of a model as an agent.
 
@@ -60,6 +74,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         engine: the default engine.
         protocol: name of its protocol.
         tools: those of the protocol's tools that the model was trained with; None for all.
+        published: its name among the published figures (`evalkit baselines`), which a run should reproduce.
         unknown: what the authors have not published, said plainly.
         source: where the card's facts come from.
     """
@@ -69,7 +84,9 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     engine: str = "transformers"
     protocol: str = "direct"
     tools: tuple[str, ...] | None = None
+    published: str = ""
     weights: Weights = Weights()
+    served: Served = Served()
     needs: Needs = Needs()
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
