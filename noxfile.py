@@ -10,6 +10,12 @@ nox.options.default_venv_backend = "venv"
 HERE = Path(__file__).parent
 PATHS = ("evalkit", "tasks", "tests", "benchmarks", "noxfile.py")
 
+LMMS_NEEDS = (
+    "numpy", "pandas", "loguru", "pyyaml", "requests", "aiohttp", "Levenshtein", "math-verify==0.9.0", "latex2sympy2",
+    "openai", "pillow", "tqdm", "datasets", "accelerate", "evaluate", "transformers", "tenacity", "jinja2",
+    "pytablewriter", "sacrebleu", "scikit-learn", "python-dotenv",
+)  # fmt: skip
+
 
 @nox.session
 def tests(session: nox.Session) -> None:
@@ -35,7 +41,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """Real servers: vLLM on the CPU behind its OpenAI-compatible API, in an environment of its own."""
+    """Real servers and peers, each in an environment of its own: vLLM on the CPU, lmms-eval's scorers."""
     served = session.create_tmp() + "/vllm"
     if not Path(served).exists():
         session.run("python", "-m", "venv", served)
@@ -44,10 +50,18 @@ def e2e(session: nox.Session) -> None:
         session.run(
             f"{served}/bin/python", "-m", "pip", "uninstall", "-q", "-y", "torchaudio", "torchcodec", external=True
         )
+    lmms = session.create_tmp() + "/lmms"
+    if not Path(lmms).exists():
+        session.run("python", "-m", "venv", lmms)
+        pip = (f"{lmms}/bin/python", "-m", "pip", "install", "-q")
+        session.run(*pip, "torch==2.13.0", external=True)
+        session.run(*pip, "--no-deps", "lmms-eval==0.7.3", external=True)
+        # what its scorers import; the full install brings 158 packages and a CUDA torchvision
+        session.run(*pip, *LMMS_NEEDS, external=True)
     session.install("-e", ".[dev]")
     session.run(
         "pytest", "tests/e2e", "-n", "0", "-o", "testpaths=tests/e2e", *session.posargs,
-        env={"EVALKIT_E2E_VLLM": f"{served}/bin/python"},
+        env={"EVALKIT_E2E_VLLM": f"{served}/bin/python", "EVALKIT_E2E_LMMS": f"{lmms}/bin/python"},
     )  # fmt: skip
 
 

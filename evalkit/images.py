@@ -54,10 +54,10 @@ class ImageFile:
     """An encoded image behind a lazy handle; safe to share between trajectories and threads.
 
     The bytes are what a server is sent and what a run folder stores. Nothing is decoded
-    unless `open` is called.
+    unless `open` is called. `path` is the file of an image on disk, None for any other.
     """
 
-    __slots__ = ("_header", "_lock", "_mark", "_read", "_stat", "name")
+    __slots__ = ("_header", "_lock", "_mark", "_read", "_stat", "name", "path")
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class ImageFile:
         self._stat = size
         self._mark = mark
         self.name = name
+        self.path: Path | None = None
         self._header: ImageHeader | None = None
         self._lock = threading.Lock()
 
@@ -80,7 +81,9 @@ class ImageFile:
     def from_path(cls, path: str | os.PathLike[str]) -> ImageFile:
         """An image on disk; it is read at each use and never kept."""
         file = Path(path)
-        return cls(file.read_bytes, str(file), lambda: file.stat().st_size, lambda: _mark_of_file(file))
+        image = cls(file.read_bytes, str(file), lambda: file.stat().st_size, lambda: _mark_of_file(file))
+        image.path = file
+        return image
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "image") -> ImageFile:

@@ -15,6 +15,11 @@ from evalkit.images import ImageFile
 
 RECORD_VERSION = 1
 
+AGENT = "agent"
+"""The arm of a run itself: the agent under its protocol as it is."""
+AGAIN = "again"
+"""The arm of samples that were run a second time with the same settings, to see whether answers repeat."""
+
 Scalar = str | int | float | bool | None
 
 
@@ -76,7 +81,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         arguments: parsed arguments; empty when malformed.
         raw: the text between the protocol's call tags.
         status: see `CallStatus`.
-        seconds: host-side time of the call; 0 when nothing ran.
+        seconds: host-side time of the call; 0 when nothing ran, None when nobody measured it.
         error: why it is malformed, blocked or failed, in one line.
     """
 
@@ -84,7 +89,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     raw: str
     status: CallStatus
     arguments: dict[str, Any] = {}
-    seconds: float = 0.0
+    seconds: float | None = 0.0
     error: str = ""
 
 
@@ -116,7 +121,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Seconds of one turn, by the host's clock; None where the engine cannot tell them apart.
+    """Seconds of one turn, by the host's clock; None where the engine cannot tell them apart or nobody measured.
 
     Attributes:
         queue_s: waiting for the engine to start on the request.
@@ -129,8 +134,34 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     queue_s: float | None = None
     ttft_s: float | None = None
     decode_s: float | None = None
-    generate_s: float = 0.0
-    tool_s: float = 0.0
+    generate_s: float | None = 0.0
+    tool_s: float | None = 0.0
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One image as it first came before the model: what it was, and what the model got of it.
+
+    Attributes:
+        origin: "sample", or the name of the tool that gave it.
+        width: pixels as the sample or the tool gave it.
+        height: pixels as the sample or the tool gave it.
+        shown_width: pixels after all resizing, by protocol and processor; None where it is not known.
+        shown_height: pixels after all resizing, by protocol and processor; None where it is not known.
+        tokens: positions it takes in the prompt; None where it is not known.
+        computed: the three above follow from the model family's rule, the engine did not tell them.
+        source: which image it was cut from, as the call names it.
+        box: what was cut out of it, as the call gives it (left, top, right, bottom).
+    """
+
+    origin: str
+    width: int
+    height: int
+    shown_width: int | None = None
+    shown_height: int | None = None
+    tokens: int | None = None
+    computed: bool = False
+    source: str = ""
+    box: tuple[float, float, float, float] | None = None
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -142,6 +173,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         calls: every call emitted in this turn, in order.
         observations: one per call; empty when the trajectory ended with this turn.
         retries: requests that were repeated before this generation came through.
+        shown: images that this turn saw first: the sample's in turn 0, then those of the turn before, in order.
     """
 
     text: str
@@ -151,6 +183,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usage: Usage = Usage()
     timing: Timing = Timing()
     retries: int = 0
+    shown: tuple[Shown, ...] = ()
 
 
 class StopReason(StrEnum):
@@ -176,16 +209,19 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         turns: in order.
         stop: why it ended.
         error: one line, for the error stops.
-        started_at: seconds since the epoch.
-        total_s: wall time from start to end.
+        started_at: seconds since the epoch; None where it is not known.
+        total_s: wall time from start to end; None where nobody measured it.
+        partial: only the last response is known, as in a table of predictions: nothing can be said about
+            earlier turns, tool calls or times.
     """
 
     prompt: str
     stop: StopReason
     turns: tuple[Turn, ...] = ()
     error: str = ""
-    started_at: float = 0.0
-    total_s: float = 0.0
+    started_at: float | None = 0.0
+    total_s: float | None = 0.0
+    partial: bool = False
 
     @property
     def response(self) -> str:
@@ -249,6 +285,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         official_answer: what the official rule extracted.
         error: one line for the error verdicts.
         scorer: rule and version that gave the verdict, e.g. "wemath/1".
+        recorded: right by the word of the recording that the trajectory was imported from; None where it
+            has none. Scoring again does not change it.
     """
 
     verdict: Verdict
@@ -258,6 +296,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     official_answer: str | None = None
     error: str = ""
     scorer: str = ""
+    recorded: bool | None = None
 
     def right(self, rule: Rule = Rule.STRICT) -> bool:
         """Whether the answer is right under `rule`; False too where the rule gave no verdict."""
@@ -268,7 +307,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of `samples.jsonl`: a sample, the trajectory on it, and its outcome.
 
     Attributes:
-        arm: which condition it belongs to ("agent": the protocol as it is).
+        arm: which condition it belongs to: `AGENT` or `AGAIN`.
         repeat: 0-based index when a sample is run several times.
     """
 
@@ -276,7 +315,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sample: Sample
     trajectory: Trajectory
     outcome: Outcome
-    arm: str = "agent"
+    arm: str = AGENT
     repeat: int = 0
 
     @property

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from evalkit.agents.ledger import Arrival, crop_of, shown
 from evalkit.agents.limits import Limits
 from evalkit.agents.protocols.base import ParsedCall, Protocol, Reply
 from evalkit.engines.base import Completion, Engine, Message, Part, Request, Sampling
+from evalkit.engines.pixels import PixelBudget
 from evalkit.errors import (
     ContextLengthError,
     DataError,
@@ -39,6 +41,7 @@ class Agent:
         sampling: Sampling,
         limits: Limits,
         system_prompt: str | None = None,
+        budget: PixelBudget | None = None,
     ) -> None:
         """Set up the agent.
 
@@ -49,12 +52,14 @@ class Agent:
             sampling: how tokens are drawn.
             limits: what one trajectory may use.
             system_prompt: in place of the protocol's own.
+            budget: of the model's image processor, where the engine does not tell what images become.
         """
         self.engine = engine
         self.protocol = protocol
         self.tools = {name: tools[name] for name in protocol.tools if name in tools}
         self.sampling = sampling
         self.limits = limits
+        self.budget = budget
         specs = [tool.spec for tool in self.tools.values()]
         self.system_prompt = protocol.system_prompt(specs) if system_prompt is None else system_prompt
         self.declarations = tuple(spec.declaration() for spec in specs) if protocol.native_tools else ()
@@ -91,6 +96,7 @@ class _Run:
         self.turns: list[Turn] = []
         self.used: Counter[str] = Counter()
         self.images = len(sample.images)
+        self.arrivals = [Arrival(part, part) for part in self.question if isinstance(part, ImageFile)]
         self.prompt_tokens: int | None = None
         self.context_tokens: int | None = None
         self.spent_s = 0.0
@@ -105,7 +111,7 @@ class _Run:
         except EngineUnavailableError:
             raise
         except ContextLengthError as problem:
-            stop, error = StopReason.LIMIT_TOKENS, one_line(problem)
+            stop, error = StopReason.LIMIT_TOKENS, f"turn {len(self.turns) + 1}: {one_line(problem)}"
         except EngineError as problem:
             stop, error = StopReason.ENGINE_ERROR, one_line(problem)
         except SandboxError as problem:
@@ -197,12 +203,17 @@ class _Run:
         text = _clean(completion.text)
         self.messages.append(Message("assistant", (text,)))
         self.count_tokens(completion)
+        arrivals, self.arrivals = self.arrivals, []
+        for arrival in arrivals:
+            await arrival.image.inspect()
+            await arrival.original.inspect()
         return Turn(
             text=text,
             finish_reason=completion.finish_reason,
             usage=completion.usage,
             timing=msgspec.structs.replace(completion.timing, generate_s=seconds),
             retries=completion.retries,
+            shown=shown(arrivals, completion.images, self.agent.budget),
         )
 
     def sampling(self, index: int) -> Sampling:
@@ -236,7 +247,7 @@ class _Run:
                 *observation.images,
             )
             self.messages.append(Message(self.protocol.observation_role, parts))
-        timing = msgspec.structs.replace(turn.timing, tool_s=sum(call.seconds for call in calls))
+        timing = msgspec.structs.replace(turn.timing, tool_s=sum(call.seconds or 0.0 for call in calls))
         return msgspec.structs.replace(turn, calls=tuple(calls), observations=tuple(observations), timing=timing)
 
     async def dispatch(self, parsed: ParsedCall) -> tuple[ToolCall, Observation]:
@@ -256,9 +267,9 @@ class _Run:
             parsed = msgspec.structs.replace(parsed, error=result.error)
             text = self.protocol.refuse(parsed, result.status, tuple(self.agent.tools))
             return _record(parsed, result.status, 0.0, result.error), Observation(text=text)
-        shown = self.protocol.observe(msgspec.structs.replace(parsed, tool=tool), result)
+        observed = self.protocol.observe(msgspec.structs.replace(parsed, tool=tool), result)
         error = "" if result.status is CallStatus.OK else result.error
-        return _record(parsed, result.status, seconds, error), await self.admit(shown)
+        return _record(parsed, result.status, seconds, error), await self.admit(observed, tool, parsed)
 
     def refusal(self, parsed: ParsedCall, tool: str | None) -> CallStatus | None:
         """The reason not to run a call, None when it may run."""
@@ -269,14 +280,15 @@ class _Run:
         most = self.protocol.max_calls.get(tool)
         return CallStatus.BLOCKED if most is not None and self.used[tool] >= most else None
 
-    async def admit(self, shown: Observation) -> Observation:
+    async def admit(self, observed: Observation, tool: str, parsed: ParsedCall) -> Observation:
         """The observation within the limits on text and images; what is withheld is said in it."""
-        text, notes = _clean(shown.text), []
+        text, notes = _clean(observed.text), []
         if len(text) > self.limits.observation_chars:
             cut = len(text) - self.limits.observation_chars
             text = f"[{cut} characters cut]\n{text[cut:]}"
         images: list[ImageFile] = []
-        for image in shown.images:
+        source, box = crop_of(parsed.arguments)
+        for image in observed.images:
             if self.images >= self.limits.images:
                 notes.append(f"[an image is not shown: the limit of {self.limits.images} images is reached]")
                 continue
@@ -285,6 +297,7 @@ class _Run:
                 notes.append("[an image is not shown: it is too narrow]")
                 continue
             images.append(fitted)
+            self.arrivals.append(Arrival(fitted, image, tool, source, box))
             self.images += 1
         return Observation(text="\n".join([*([text] if text else []), *notes]), images=tuple(images))
 

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from evalkit.analysis.recorded import RecordedVerdicts, recorded_verdicts
+from evalkit.analysis.repeat import RepeatCheck, repeat_check
 from evalkit.errors import EvalkitError, one_line
-from evalkit.records import Record, Rule, ToolCall
+from evalkit.records import AGENT, Record, Rule, ToolCall
 from evalkit.stats import wilson
 from evalkit.task import Metric, Task
 
@@ -35,7 +37,7 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class ToolUse(msgspec.Struct, frozen=True, kw_only=True):
-    """Tool use over scored rows.
+    """Tool use over scored rows whose trajectories are known whole.
 
     Attributes:
         tool_rate: rows with at least one dispatched call.
@@ -69,6 +71,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         latency: seconds per sample and its parts, as run (loaded).
         tokens: per sample.
         metrics: the benchmark's own figures.
+        pixels: megapixels of an image as it is ("original") and as the model gets it ("shown"), over all images
+            for which both are known, and image tokens per row, each image counted once ("tokens").
+        errors: the commonest errors, with their counts.
+        repeat: whether answers repeat; None where it was not tried.
+        recorded: an imported recording's own verdicts beside these; None where there are none.
     """
 
     task: str
@@ -86,16 +93,21 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     tokens: dict[str, Spread]
     metrics: tuple[Metric, ...]
     errors: dict[str, int]
+    repeat: RepeatCheck | None = None
+    recorded: RecordedVerdicts | None = None
+    pixels: dict[str, Spread] = {}
 
 
 def summarise(task: Task, model: str, expected: int, records: Sequence[Record], rule: Rule = Rule.STRICT) -> Summary:
-    """The figures of one arm's records (one per sample).
+    """The figures of a run's records, one per sample and arm; all but the repeat check are the agent's.
 
     Raises:
         EvalkitError: the official rule is asked of a task that has none.
     """
     if rule is Rule.OFFICIAL and not task.official:
         raise EvalkitError(f"task {task.name} has no official rule beside evalkit's own; leave --rule official out")
+    repeat = repeat_check(records)
+    records = [record for record in records if record.arm == AGENT]
     scored = [record for record in records if not record.outcome.verdict.is_error]
     right = [record.outcome.right(rule) for record in scored]
     other = Rule.OFFICIAL if rule is Rule.STRICT else Rule.STRICT
@@ -120,6 +132,9 @@ def summarise(task: Task, model: str, expected: int, records: Sequence[Record], 
         },
         metrics=_metrics(task, records),
         errors=dict(failed.most_common(5)),
+        repeat=repeat,
+        recorded=recorded_verdicts(records, rule),
+        pixels=_pixels(scored),
     )
 
 
@@ -159,7 +174,25 @@ def _by_category(scored: Sequence[Record], rule: Rule) -> dict[str, Share]:
     return {category: share(sum(right), len(right)) for category, right in sorted(rows.items())}
 
 
-def _tool_use(scored: Sequence[Record], rule: Rule) -> ToolUse:
+def _pixels(scored: Sequence[Record]) -> dict[str, Spread]:
+    rows = [[image for turn in r.trajectory.turns for image in turn.shown] for r in scored]
+    known = [
+        (image.width * image.height / 1e6, image.shown_width * image.shown_height / 1e6)
+        for images in rows
+        for image in images
+        if image.shown_width is not None and image.shown_height is not None
+    ]
+    tokens = [[image.tokens for image in images] for images in rows if images]
+    return {
+        "original": spread(whole for whole, _ in known),
+        "shown": spread(part for _, part in known),
+        "tokens": spread(None if None in counts else sum(count or 0 for count in counts) for counts in tokens),
+    }
+
+
+def _tool_use(rows_scored: Sequence[Record], rule: Rule) -> ToolUse:
+    scored = [record for record in rows_scored if not record.trajectory.partial]
+
     def rows(wanted: Callable[[ToolCall], bool]) -> int:
         return sum(any(map(wanted, record.trajectory.calls)) for record in scored)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,10 +12,12 @@ from evalkit.analysis import Summary, summarise
 from evalkit.cli._console import Console, plain
 from evalkit.errors import ExitCode
 from evalkit.records import Rule
-from evalkit.reporting import figure_rows, run_markdown
+from evalkit.reporting import figure_rows, own_rows, run_markdown
 from evalkit.runs.folder import REPORT, SUMMARY, RunInfo, write_whole
 from evalkit.runs.store import latest_records
 from evalkit.task import Task
+
+_OWN_FIGURES = 16
 
 
 def finish_run(
@@ -24,6 +27,7 @@ def finish_run(
     console: Console,
     allowed_errors: float = 0.01,
     rule: Rule = Rule.STRICT,
+    ids: Sequence[str] = (),
 ) -> ExitCode:
     """Derive and show a run's figures.
 
@@ -34,6 +38,7 @@ def finish_run(
         console: where the table goes.
         allowed_errors: share of error rows above which the run counts as failed.
         rule: whose verdicts the figures rest on.
+        ids: of all rows of the benchmark as configured, where they are known: missing ones are named.
     """
     records = list(latest_records(folder).values())
     summary = summarise(task, info.config["model"]["name"], info.expected_rows, records, rule)
@@ -43,6 +48,12 @@ def finish_run(
     errors = summary.done - summary.accuracy.n
     for text, count in summary.errors.items():
         console.print(f"[red]{count} x[/red] {plain(text)}")
+    missing = summary.expected - summary.done
+    if missing > 0:
+        there = {record.sample.id for record in records}
+        console.print(_missing(missing, summary.expected, [id for id in ids if id not in there]))
+    if summary.repeat and summary.repeat.differing:
+        console.print(f"asked again, answered otherwise: {_some(summary.repeat.differing)}")
     for note in info.notes:
         console.print(f"[yellow]note:[/yellow] {plain(note)}")
     console.print(f"report: {folder / REPORT}", markup=False, soft_wrap=True)
@@ -52,7 +63,16 @@ def finish_run(
     if errors > allowed_errors * summary.done:
         console.print(f"[red]{errors} of {summary.done} rows are errors[/red], more than {allowed_errors:.1%}")
         return ExitCode.INFRASTRUCTURE
-    return ExitCode.OK
+    return ExitCode.INFRASTRUCTURE if missing > 0 else ExitCode.OK
+
+
+def _missing(count: int, expected: int, ids: Sequence[str]) -> str:
+    """What is said of rows without a record; they count as not right in "of all rows"."""
+    return f"[red]{count} of {expected} rows are missing[/red]" + (f": {_some(ids)}" if ids else "")
+
+
+def _some(ids: Sequence[str]) -> str:
+    return plain(", ".join(ids[:8])) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
 
 
 def _table(summary: Summary) -> Table:
@@ -72,6 +92,10 @@ def _table(summary: Summary) -> Table:
     table.add_column("value", overflow="fold")
     table.add_column("95 % interval")
     table.add_column("rows", justify="right")
-    for row in figure_rows(summary):
+    own = own_rows(summary, summary.rule)
+    more = len(summary.metrics) - len(own[:_OWN_FIGURES])
+    for row in figure_rows(summary) + own[:_OWN_FIGURES]:
         table.add_row(*map(plain, row))
+    if more:
+        table.add_row(f"{more} more of its own figures", "in the report", "", "")
     return table

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,15 @@ from evalkit.agents import Agent
 from evalkit.agents.protocols import PROTOCOLS, protocol
 from evalkit.cli._console import Console, plain
 from evalkit.cli._finish import finish_run
+from evalkit.cli._tasks import check_rule, checked_samples, options_for
 from evalkit.content import TaskEntry, find_tasks, open_task, tasks_named
 from evalkit.engines import Engine
-from evalkit.errors import DataError, EvalkitError, ExitCode, NothingEvaluatedError, one_line, worst
+from evalkit.errors import EvalkitError, ExitCode, unknown, worst
 from evalkit.models import ModelCard
-from evalkit.records import Record, Rule, Sample
+from evalkit.records import AGAIN, AGENT, Record, Rule, Sample
 from evalkit.runs.environment import environment
 from evalkit.runs.folder import INFO, SAMPLES, RunInfo, Session, find_run, new_run_folder, read_info, write_info
+from evalkit.runs.pixels import budget_for, shrink_note
 from evalkit.runs.plan import config_hash, config_of, differences
 from evalkit.runs.progress import RunProgress
 from evalkit.runs.runner import run_task, unfinished
@@ -53,6 +54,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     fresh: bool
     allowed_errors: float
     rule: Rule
+    repeat_check: int
 
 
 def run_session(request: RunRequest) -> ExitCode:
@@ -73,10 +75,8 @@ def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
     tasks: list[Task] = []
     engine: Engine | None = None
     if request.card.protocol not in PROTOCOLS:
-        problems.append(
-            f"{request.card.name} speaks the protocol {request.card.protocol!r}, which evalkit does not have; "
-            f"it has {', '.join(PROTOCOLS)} (--protocol)"
-        )
+        which = unknown("protocol", request.card.protocol, PROTOCOLS, "evalkit run --help")
+        problems.append(f"{request.card.name} cannot be asked: {which}")
     try:
         engine = make_engine(request.card, request.settings)
     except EvalkitError as error:
@@ -90,10 +90,10 @@ def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
             problems.append(str(error))
     for entry in entries.values():
         try:
-            options = _options_for(entry.name, list(entries), request.task_options)
+            options = options_for(entry.name, list(entries), request.task_options)
             task = open_task(entry, request.data, request.revision, options)
-            if request.rule is Rule.OFFICIAL and not task.official:
-                problems.append(f"--rule official: task {task.name} has no official rule beside evalkit's own")
+            if problem := check_rule(task, request.rule):
+                problems.append(problem)
             tasks.append(task)
         except EvalkitError as error:
             problems.append(str(error))
@@ -104,20 +104,6 @@ def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
     if problems or engine is None:
         raise EvalkitError("\n".join(problems))
     return engine, tasks
-
-
-def _options_for(task: str, tasks: list[str], given: dict[str, str]) -> dict[str, str]:
-    """The task options meant for one task: those named for it ("task.option"), and with one task all others."""
-    mine = {}
-    for name, value in given.items():
-        owner, dot, option = name.partition(".")
-        if dot and owner in tasks:
-            mine.update({option: value} if owner == task else {})
-        elif len(tasks) > 1:
-            raise EvalkitError(f"--task-option {name}: with several tasks write {task}.{name} (or another task's name)")
-        else:
-            mine[name] = value
-    return mine
 
 
 class _Session:
@@ -164,6 +150,7 @@ class _Session:
             sampling=self.request.card.sampling,
             limits=self.request.card.limits,
             system_prompt=prompt,
+            budget=budget_for(self.request.card, started),
         )
         self.say_missing_tools(agent)
         described = {**msgspec.to_builtins(capabilities), **sandbox.describe()} if agent.tools else {}
@@ -171,17 +158,7 @@ class _Session:
 
     def samples(self, task: Task) -> list[Sample]:
         """The task's rows, each id once, cut to the limit."""
-        rows = list(task.samples())
-        twice = [id for id, count in Counter(row.id for row in rows).items() if count > 1]
-        if twice:
-            raise DataError(f"task {task.name} has sample {twice[0]!r} more than once ({len(twice)} such ids)")
-        if task.expected_rows is not None and len(rows) != task.expected_rows:
-            raise DataError(f"task {task.name} has {len(rows)} rows where {task.expected_rows} are expected")
-        for row in rows:
-            _check(task, row)
-        if not rows:
-            raise NothingEvaluatedError(f"task {task.name} has no rows")
-        return rows[: self.request.limit]
+        return checked_samples(task)[: self.request.limit]
 
     async def start_sandbox(self, sandbox: Sandbox) -> Capabilities | None:
         """Probe the sandbox if the protocol can use it, and say loudly when it does not isolate.
@@ -234,6 +211,10 @@ class _Session:
             agent=agent,
             sandbox={key: sandbox[key] for key in ("kind", "limits") if key in sandbox},
         )
+        notes = [*self.notes]
+        if shrunk := await asyncio.to_thread(shrink_note, samples, agent.budget, card.engine):
+            notes.append(shrunk)
+            self.err.print(f"note: {shrunk}", markup=False)
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         info = RunInfo(
             evalkit=__version__,
@@ -249,37 +230,46 @@ class _Session:
             engine=started,
             sandbox=sandbox,
             environment=environment(),
-            notes=self.notes,
+            notes=notes,
         )
         folder = self.folder_for(info)
         with RunStore(folder) as store:
             if (folder / INFO).is_file():
                 info = read_info(folder)
             done = latest_records(folder)
-            todo = unfinished(samples, done)
-            if todo:
+            twice = evenly(samples, self.request.repeat_check)
+            if unfinished(samples, done) or unfinished(twice, done, AGAIN):
                 info.sessions.append(session)
             write_info(folder, info)
             try:
-                await self.fill(task, samples, todo, done, agent, store)
+                await self.fill(task, samples, done, agent, store)
+                await self.fill(task, twice, done, agent, store, AGAIN)
             finally:
+                if (facts := getattr(self.engine, "facts", None)) is not None:
+                    session.engine = {**started, "servers": facts()}
+                    write_info(folder, info)
                 if self.stop.gently or sys.exc_info()[0] is not None:
                     self.err.print(f"unfinished: {folder}; run the same command to go on", markup=False, soft_wrap=True)
-        return finish_run(folder, info, task, self.out, self.request.allowed_errors, self.request.rule)
+        ids = [sample.id for sample in samples]
+        return finish_run(folder, info, task, self.out, self.request.allowed_errors, self.request.rule, ids)
 
     async def fill(
         self,
         task: Task,
         samples: list[Sample],
-        todo: list[Sample],
         done: dict[Key, Record],
         agent: Agent,
         store: RunStore,
+        arm: str = AGENT,
     ) -> None:
-        """Run what the store does not hold yet."""
+        """Run what the store does not hold yet of one arm."""
+        if self.stop.gently:
+            return
+        todo = unfinished(samples, done, arm)
+        there = {id: record for (id, its_arm, _), record in done.items() if its_arm == arm}
         kept = len(samples) - len(todo)
-        if done:
-            again = len(done) - kept
+        if there:
+            again = len(there) - kept
             self.err.print(
                 f"resuming {store.folder}: {kept} of {len(samples)} rows are there"
                 + (f", {again} errors are tried again" if again else ""),
@@ -289,8 +279,9 @@ class _Session:
         if not todo:
             return
         waiting = {sample.id for sample in todo}
-        progress = RunProgress(self.err, f"{self.request.card.name} on {task.name}", len(samples))
-        for record in done.values():
+        label = f"{self.request.card.name} on {task.name}" + (" again" if arm == AGAIN else "")
+        progress = RunProgress(self.err, label, len(samples))
+        for record in there.values():
             if record.sample.id not in waiting:
                 progress.count(record, resumed=True)
         with progress:
@@ -302,6 +293,7 @@ class _Session:
                 progress=progress,
                 concurrency=self.request.settings.concurrency,
                 stop=self.stop,
+                arm=arm,
             )
 
     def folder_for(self, info: RunInfo) -> Path:
@@ -335,19 +327,11 @@ class _Session:
         return named
 
 
-def _check(task: Task, sample: Sample) -> None:
-    """A sample that could not be read back from a record is refused before anything is spent on it.
-
-    Raises:
-        DataError: a field has a type that records do not have.
-    """
-    try:
-        bare = msgspec.structs.replace(sample, images=())
-        if msgspec.json.decode(msgspec.json.encode(bare), type=Sample) != bare:
-            raise ValueError("a field changes when it is written and read again")
-    except (msgspec.MsgspecError, TypeError, ValueError, NotImplementedError) as error:
-        where = one_line(repr(sample.id), 80)
-        raise DataError(f"task {task.name}, sample {where} cannot be recorded: {one_line(error, 200)}") from error
+def evenly(samples: list[Sample], count: int) -> list[Sample]:
+    """`count` samples spread evenly over all, or all where there are fewer."""
+    if count >= len(samples):
+        return samples
+    return [samples[index * len(samples) // count] for index in range(count)]
 
 
 def _read_prompt(file: Path | None) -> str | None:

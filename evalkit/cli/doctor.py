@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,16 +14,44 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Also start this model's engine and ask it something.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,
+    served_model: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,
+    api_key_env: Annotated[str, typer.Option(help="As for evalkit run.")] = "OPENAI_API_KEY",
+    device: Annotated[str, typer.Option(help="As for evalkit run.")] = "auto",
+    tasks: Annotated[str, typer.Option("--tasks", "-t", help="Also look at the data of these tasks.")] = "",
+    data: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,
+    task_dir: Annotated[
+        list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
+    ] = None,
     sandbox: Annotated[str, typer.Option(help="Which sandbox to examine: local, docker:IMAGE or jupyter.")] = "local",
     stress: Annotated[
         int, typer.Option(min=0, help="Also keep N sessions alive at once and time their starts and calls.")
     ] = 0,
+    out: Annotated[Path, typer.Option(help="Where run folders would go.")] = Path("runs"),
 ) -> None:
-    """Examine the sandbox (by attacking it from inside), the engines' needs and the disk."""
+    """Examine the sandbox (by attacking it from inside), packages and disk; on request a model and tasks' data."""
     import uvloop
 
-    from evalkit.cli._doctor import examine
+    from evalkit.cli._doctor import Asked, examine
+    from evalkit.models import find_card
+    from evalkit.runs.setup import EngineSettings
 
-    code = uvloop.run(examine(sandbox, stress))
+    asked = Asked(
+        sandbox=sandbox,
+        stress=stress,
+        card=find_card(model, engine) if model else None,
+        settings=EngineSettings(
+            base_url=base_url, served_model=served_model, api_key_env=api_key_env, device=device, concurrency=1
+        ),
+        tasks=tuple(name for name in (part.strip() for part in tasks.split(",")) if name),
+        data=data,
+        task_dirs=tuple(task_dir or ()),
+        out=out,
+    )
+    code = uvloop.run(examine(asked))
     if code:
         raise typer.Exit(int(code))

@@ -30,19 +30,30 @@ def run(
     ] = "metis-nano",
     engine: Annotated[
         str | None,
-        typer.Option(rich_help_panel=_MODEL, help="transformers, openai, scripted or replay (default: the card's)."),
+        typer.Option(
+            rich_help_panel=_MODEL, help="transformers, vllm, openai, scripted or replay (default: the card's)."
+        ),
     ] = None,
     base_url: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=_MODEL, help="OpenAI-compatible server, for --engine openai."),
+        list[str] | None,
+        typer.Option(rich_help_panel=_MODEL, help="OpenAI-compatible server for --engine openai; repeat for replicas."),
     ] = None,
+    serve: Annotated[
+        bool,
+        typer.Option("--serve", rich_help_panel=_MODEL, help="Start a vLLM server for the model, stop it at the end."),
+    ] = False,
+    ttft: Annotated[
+        bool,
+        typer.Option("--ttft", rich_help_panel=_MODEL, help="Stream from servers, to time first tokens and decoding."),
+    ] = False,
     served_model: Annotated[
         str | None,
         typer.Option(rich_help_panel=_MODEL, help="The server's name for the model (default: its only one)."),
     ] = None,
     api_key_env: Annotated[
-        str, typer.Option(rich_help_panel=_MODEL, help="Environment variable that holds the API key.")
-    ] = "OPENAI_API_KEY",
+        str,
+        typer.Option(rich_help_panel=_MODEL, help="Variable with the API key (default: the card's or OPENAI_API_KEY)."),
+    ] = "",
     request_timeout: Annotated[
         float, typer.Option(rich_help_panel=_MODEL, min=0.1, help="Seconds per try of a request to a server.")
     ] = 600.0,
@@ -57,6 +68,16 @@ def run(
     ] = None,
     max_pixels: Annotated[
         int | None, typer.Option(rich_help_panel=_MODEL, min=1, help="Largest image area the model is shown.")
+    ] = None,
+    tensor_parallel: Annotated[
+        int | None, typer.Option(rich_help_panel=_MODEL, min=1, help="GPUs to split the model over, for --engine vllm.")
+    ] = None,
+    max_model_len: Annotated[
+        int | None, typer.Option(rich_help_panel=_MODEL, min=1, help="Context in tokens, for --engine vllm.")
+    ] = None,
+    gpu_memory: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=_MODEL, min=0.01, max=1, help="Share of GPU memory, for --engine vllm."),
     ] = None,
     script: Annotated[
         Path | None, typer.Option(rich_help_panel=_MODEL, help="Script file, for --engine scripted.")
@@ -136,6 +157,10 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", rich_help_panel=_WHERE, help="Do not resume; a new folder.")
     ] = False,
+    repeat_check: Annotated[
+        int,
+        typer.Option(rich_help_panel=_WHERE, min=0, help="Then run N of the samples again and count what differs."),
+    ] = 0,
     rule: Annotated[
         Rule, typer.Option(rich_help_panel=_WHERE, help="Whose verdicts come first; both are stored.")
     ] = Rule.STRICT,
@@ -148,31 +173,36 @@ def run(
     import msgspec
 
     from evalkit.cli._session import RunRequest, run_session
+    from evalkit.cli._tasks import read_options
     from evalkit.errors import EvalkitError
-    from evalkit.models import find_card
+    from evalkit.models import IN_PROCESS, find_card
     from evalkit.runs.setup import EngineSettings
 
     def replaced(struct: msgspec.Struct, **values: object) -> msgspec.Struct:
         return msgspec.structs.replace(struct, **{k: v for k, v in values.items() if v is not None})
 
-    options = {}
-    for item in task_option or []:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise EvalkitError(f"--task-option takes name=value, not {item!r}")
-        options[name] = value
     names = [name for name in (part.strip() for part in tasks.split(",")) if name]
     card = find_card(model, engine)
-    if card.engine != "transformers" and (dtype or min_pixels or max_pixels):
+    if serve:
+        if engine not in (None, "openai"):
+            raise EvalkitError(f"--serve does nothing with --engine {engine}: leave one of them out")
+        card = msgspec.structs.replace(find_card(model), engine="openai")
+    if card.engine not in IN_PROCESS and not serve and (dtype or min_pixels or max_pixels):
         raise EvalkitError(
             f"--dtype, --min-pixels and --max-pixels do nothing with --engine {card.engine}: "
             "set them where the model runs"
+        )
+    if card.engine != "vllm" and not serve and (tensor_parallel or max_model_len or gpu_memory):
+        raise EvalkitError(
+            f"--tensor-parallel, --max-model-len and --gpu-memory do nothing with --engine {card.engine}: "
+            "they are for --engine vllm and --serve"
         )
     card = msgspec.structs.replace(
         card,
         protocol=protocol or card.protocol,
         weights=replaced(card.weights, dtype=dtype),
         pixels=replaced(card.pixels, min=min_pixels, max=max_pixels),
+        vllm=replaced(card.vllm, tensor_parallel=tensor_parallel, max_model_len=max_model_len, memory_share=gpu_memory),
         sampling=replaced(card.sampling, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed),
         limits=replaced(
             card.limits,
@@ -186,7 +216,10 @@ def run(
     request = RunRequest(
         card=card,
         settings=EngineSettings(
-            base_url=base_url,
+            base_url=",".join(base_url) if base_url else None,
+            serve=serve,
+            serve_log=run_dir / "server.log" if run_dir else out / f"{card.name.replace('/', '-')}.server.log",
+            ttft=ttft,
             served_model=served_model,
             api_key_env=api_key_env,
             timeout_s=request_timeout,
@@ -199,7 +232,7 @@ def run(
         data=data,
         revision=revision,
         task_dirs=tuple(task_dir or ()),
-        task_options=options,
+        task_options=read_options(task_option),
         limit=limit,
         system_prompt=system_prompt,
         sandbox=sandbox,
@@ -209,6 +242,7 @@ def run(
         fresh=fresh,
         allowed_errors=allowed_errors,
         rule=rule,
+        repeat_check=repeat_check,
     )
     code = run_session(request)
     if code:

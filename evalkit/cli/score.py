@@ -1,4 +1,4 @@
-"""`evalkit score`: score a run's stored trajectories again, without a model."""
+"""`evalkit score`: score stored trajectories again, or responses made elsewhere, without a model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from evalkit.records import Rule
+
+_ELSEWHERE = "Responses made elsewhere"
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -14,31 +18,100 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[Path | None, typer.Argument(help="Run folder.", show_default=False)] = None,
+    rule: Annotated[Rule, typer.Option(help="Whose verdicts come first; both are stored.")] = Rule.STRICT,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Only show which verdicts would change and why; nothing is written.")
+    ] = False,
+    allowed_errors: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of error rows above which to exit with 3.")
+    ] = 0.01,
     task_dir: Annotated[
         list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=_ELSEWHERE, help="Score this .jsonl or .csv of (id, response) instead of a run folder."
+        ),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", rich_help_panel=_ELSEWHERE, help="The task they answer.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(rich_help_panel=_ELSEWHERE, help="Where the task's rows are, as for evalkit run.")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(rich_help_panel=_ELSEWHERE, help="Commit or tag of the hub data set.")
+    ] = None,
+    task_option: Annotated[
+        list[str] | None,
+        typer.Option("--task-option", "-T", rich_help_panel=_ELSEWHERE, help="Task option, name=value (repeatable)."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", rich_help_panel=_ELSEWHERE, help="The model's name (default: the file's)."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(rich_help_panel=_ELSEWHERE, help="Folder of run folders (default: runs).")
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(rich_help_panel=_ELSEWHERE, help="Column of the rows' ids (default: id).")
+    ] = None,
+    response_column: Annotated[
+        str | None, typer.Option(rich_help_panel=_ELSEWHERE, help="Column of the responses (default: response).")
+    ] = None,
 ) -> None:
-    """Score a run again with today's rules; changed verdicts are appended to its samples.jsonl."""
-    from evalkit.cli._console import Console, plain
-    from evalkit.cli._finish import finish_run
-    from evalkit.content import find_tasks, reopen_task, task_named
-    from evalkit.runs.folder import read_info
-    from evalkit.runs.rescore import rescore
-    from evalkit.runs.store import RunStore, latest_records
+    """Score a run again with today's rules, or responses made elsewhere.
 
-    console = Console()
-    info = read_info(run)
-    asked = info.config["task"]
-    entry = task_named(asked["name"], find_tasks(task_dir or ()))
-    task = reopen_task(entry, asked)
-    records = latest_records(run)
-    with RunStore(run) as store:
-        changed = rescore(task, records, store)
-    console.print(f"{len(changed)} of {len(records)} verdicts changed", markup=False)
-    for old, new in changed[:20]:
-        was, now = old.outcome, new.outcome
-        console.print(plain(f"  {old.sample.id}: {was.verdict} ({was.answer}) -> {now.verdict} ({now.answer})"))
-    code = finish_run(run, info, task, console)
+    Changed verdicts are appended to the run's samples.jsonl. Responses become a run folder of their own.
+    """
+    from evalkit.cli._tasks import read_options
+    from evalkit.errors import EvalkitError
+
+    if (run is None) == (predictions is None):
+        what = "neither is" if run is None else "both are"
+        raise EvalkitError(f"evalkit score takes a run folder or --predictions FILE; {what} given")
+    if predictions is None:
+        assert run is not None
+        given = {
+            "--task": task,
+            "--data": data,
+            "--revision": revision,
+            "--task-option": task_option,
+            "--model": model,
+            "--out": out,
+            "--id-column": id_column,
+            "--response-column": response_column,
+        }
+        if odd := [name for name, value in given.items() if value]:
+            raise EvalkitError(f"{', '.join(odd)} goes with --predictions; a run folder says by itself what it is")
+        from evalkit.cli._rescore import score_again, show_changes
+
+        dirs = task_dir or []
+        code = show_changes(run, dirs, rule) if diff else score_again(run, dirs, rule, allowed_errors)
+    else:
+        if diff:
+            raise EvalkitError("--diff compares a run's stored verdicts with today's; responses have none yet")
+        if task is None:
+            raise EvalkitError("--predictions needs --task NAME (evalkit tasks lists all)")
+        from evalkit.cli._predictions import PredictionsRequest, score_predictions
+
+        code = score_predictions(
+            PredictionsRequest(
+                file=predictions,
+                task=task,
+                data=data,
+                revision=revision,
+                options=read_options(task_option),
+                model=model,
+                out=out or Path("runs"),
+                id_column=id_column or "id",
+                response_column=response_column or "response",
+                task_dirs=task_dir or [],
+                rule=rule,
+                allowed_errors=allowed_errors,
+            )
+        )
     if code:
         raise typer.Exit(int(code))

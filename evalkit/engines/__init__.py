@@ -1,7 +1,7 @@
 """Engines: what continues a conversation. `Engine` is the seam.
 
-The engines that need heavy libraries are imported by their module: `evalkit.engines.openai` and
-`evalkit.engines.transformers`.
+The engines that need heavy libraries are imported by their module: `evalkit.engines.openai`,
+`evalkit.engines.transformers` and `evalkit.engines.vllm`.
 """
 
 from evalkit.engines.base import Completion, Engine, Message, Request, Sampling

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from evalkit.engines.pixels import Seen
 from evalkit.images import ImageFile
 from evalkit.records import Timing, Usage
 
@@ -74,13 +75,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back. `timing.generate_s` is left to the caller; `retries` counts repeated tries."""
+    """What came back. `timing.generate_s` is left to the caller; `retries` counts repeated tries.
+
+    `images` has what the processor made of each image of the request, in order; empty where the engine does
+    not know.
+    """
 
     text: str
     finish_reason: str = "stop"
     usage: Usage = Usage()
     timing: Timing = Timing()
     retries: int = 0
+    images: tuple[Seen, ...] = ()
 
 
 @runtime_checkable

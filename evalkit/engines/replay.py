@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from evalkit.engines.base import Completion, Request
+from evalkit.engines.pixels import Seen
 from evalkit.errors import EngineError, one_line
 from evalkit.images import encode_hook
-from evalkit.records import Turn
+from evalkit.records import Shown, Turn
 
 
 class ReplayEngine:
@@ -53,7 +54,12 @@ class ReplayEngine:
             usage=turn.usage,
             timing=msgspec.structs.replace(turn.timing, tool_s=0.0),
             retries=turn.retries,
+            images=tuple(_seen(shown) for earlier in turns[: request.turn + 1] for shown in earlier.shown),
         )
 
     async def close(self) -> None:
         """Nothing to free."""
+
+
+def _seen(shown: Shown) -> Seen:
+    return Seen(width=shown.shown_width, height=shown.shown_height, tokens=shown.tokens, computed=shown.computed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -12,7 +13,9 @@ from evalkit.agents.limits import Limits
 from evalkit.engines.base import Sampling
 from evalkit.errors import EvalkitError, one_line, unknown
 
-ENGINES = ("transformers", "openai", "scripted", "replay")
+ENGINES = ("transformers", "vllm", "openai", "scripted", "replay")
+IN_PROCESS = ("transformers", "vllm")
+"""Engines that load the weights here, so that a card's dtype and pixel bounds apply."""
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +68,22 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     api_key_env: str = ""
 
 
+class VllmArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the `vllm` engine loads the weights.
+
+    Attributes:
+        tensor_parallel: GPUs to split the model over.
+        max_model_len: context in tokens; None is the model's own.
+        memory_share: share of a GPU's memory that vLLM takes, above 0 and at most 1; None is vLLM's default.
+        enforce_eager: no CUDA graphs and no compilation: starts faster, runs slower.
+    """
+
+    tensor_parallel: Annotated[int, msgspec.Meta(ge=1)] = 1
+    max_model_len: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    memory_share: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    enforce_eager: bool = False
+
+
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that is known of a model as an agent.
 
@@ -75,6 +94,9 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         protocol: name of its protocol.
         tools: those of the protocol's tools that the model was trained with; None for all.
         published: its name among the published figures (`evalkit baselines`), which a run should reproduce.
+        family: the weights' architecture, as config.json's `model_type` has it ("qwen3_vl"); what a served
+            model's processor makes of an image is computed from it.
+        vllm: how the `vllm` engine loads the weights.
         unknown: what the authors have not published, said plainly.
         source: where the card's facts come from.
     """
@@ -91,6 +113,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     pixels: Pixels = Pixels()
+    family: str = ""
+    vllm: VllmArgs = VllmArgs()
     unknown: tuple[str, ...] = ()
     source: str = ""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from evalkit.analysis.summary import Share, Spread, Summary
+from evalkit.analysis.recorded import RecordedVerdicts
+from evalkit.analysis.repeat import RepeatCheck
+from evalkit.analysis.summary import Share, Spread, Summary, ToolUse, share
 from evalkit.records import Rule
 from evalkit.task import Metric
 
 NONE = "not available"
+_OFFICIAL = "official."
 
 
 class FigureRow(NamedTuple):
@@ -21,7 +24,7 @@ class FigureRow(NamedTuple):
 
 
 def figure_rows(summary: Summary) -> list[FigureRow]:
-    """Accuracy, tool use, latency and tokens, then the benchmark's own figures."""
+    """Accuracy, tool use, latency, tokens and pixels."""
     by = "" if summary.rule is Rule.STRICT else " (official rule)"
     rows = [
         _share(f"accuracy, of scored rows{by}", summary.accuracy),
@@ -30,23 +33,76 @@ def figure_rows(summary: Summary) -> list[FigureRow]:
     if summary.other_rule is not None:
         other = "official" if summary.rule is Rule.STRICT else "strict"
         rows.append(_share(f"accuracy, {other} rule", summary.other_rule))
+    if summary.recorded is not None:
+        rows += _recorded(summary.recorded)
     rows += [_share(f"accuracy [{name}]", value) for name, value in summary.by_category.items()]
-    tools = summary.tools
-    rows.append(_share("tool rate", tools.tool_rate))
-    rows.append(_share("tool rate, call succeeded", tools.tool_rate_ok))
-    rows += [_share(f"tool rate [{name}]", value) for name, value in tools.by_tool.items() if len(tools.by_tool) > 1]
-    n = str(tools.tool_rate.n)
-    rows.append(FigureRow("tool calls per row", _number(tools.calls_mean, ".3f"), "", n))
-    rows.append(FigureRow("efficiency, mean 1/(T+1) when right", _number(tools.efficiency, ".3f"), "", n))
-    rows += [
-        _spread("latency per row", summary.latency["sample"]),
-        _spread("of it model", summary.latency["model"]),
-        _spread("of it tools", summary.latency["tool"]),
+    rows += _tools(summary.tools)
+    rows += _costs(summary)
+    rows += _pixels(summary.pixels)
+    if summary.repeat is not None:
+        rows += _repeat(summary.repeat)
+    return rows
+
+
+def own_rows(summary: Summary, rule: Rule | None = None) -> list[FigureRow]:
+    """The benchmark's own figures: all, or those of one rule where it has them by rule."""
+    metrics = summary.metrics
+    by_rule = any(metric.name.startswith(_OFFICIAL) for metric in metrics)
+    if rule is not None and by_rule:
+        metrics = tuple(m for m in metrics if m.name.startswith(_OFFICIAL) == (rule is Rule.OFFICIAL))
+    return [_metric(metric) for metric in metrics]
+
+
+def _recorded(recorded: RecordedVerdicts) -> list[FigureRow]:
+    value = f"{recorded.agree} of {recorded.compared} rows"
+    if recorded.differing:
+        value += f" ({recorded.only_here} right only here, {recorded.only_there} only there)"
+    return [
+        _share("accuracy, as recorded", share(recorded.right, recorded.n)),
+        FigureRow("agreement with the recording", value, "", str(recorded.compared)),
     ]
-    for kind in ("prompt", "completion"):
-        tokens = summary.tokens[kind]
-        rows.append(FigureRow(f"{kind} tokens per row", _number(tokens.mean, ".1f"), "", str(tokens.n)))
-    return rows + [_metric(metric) for metric in summary.metrics]
+
+
+def _tools(tools: ToolUse) -> list[FigureRow]:
+    """Tool use; one line where nothing is known of it."""
+    n = str(tools.tool_rate.n)
+    if n == "0":
+        return [FigureRow("tool use", NONE, "", n)]
+    return [
+        _share("tool rate", tools.tool_rate),
+        _share("tool rate, call succeeded", tools.tool_rate_ok),
+        *(_share(f"tool rate [{name}]", value) for name, value in tools.by_tool.items() if len(tools.by_tool) > 1),
+        FigureRow("tool calls per row", _number(tools.calls_mean, ".3f"), "", n),
+        FigureRow("efficiency, mean 1/(T+1) when right", _number(tools.efficiency, ".3f"), "", n),
+    ]
+
+
+def _costs(summary: Summary) -> list[FigureRow]:
+    """Latency and tokens; one line where nobody measured either."""
+    names = {"latency per row": "sample", "of it model": "model", "of it tools": "tool"}
+    spreads = {name: summary.latency[part] for name, part in names.items()}
+    tokens = {kind: summary.tokens[kind] for kind in ("prompt", "completion")}
+    if not any(known.n for known in (*spreads.values(), *tokens.values())):
+        return [FigureRow("latency, tokens", NONE, "", "0")]
+    counts = [FigureRow(f"{kind} tokens per row", _number(t.mean, ".1f"), "", str(t.n)) for kind, t in tokens.items()]
+    return [_spread(name, spread) for name, spread in spreads.items()] + counts
+
+
+def _pixels(pixels: dict[str, Spread]) -> list[FigureRow]:
+    """How large images still are when the model gets them; nothing where the engine does not tell."""
+    whole, part, tokens = (pixels.get(name, Spread(0)) for name in ("original", "shown", "tokens"))
+    rows = []
+    if whole.p50 is not None and part.p50 is not None:
+        value = f"{part.p50:.3g} of {whole.p50:.3g} megapixels (medians)"
+        rows.append(FigureRow("image as the model gets it", value, "", str(part.n)))
+    if tokens.mean is not None:
+        rows.append(FigureRow("image tokens per row", f"{tokens.mean:.1f}", "", str(tokens.n)))
+    return rows
+
+
+def _repeat(check: RepeatCheck) -> list[FigureRow]:
+    shares = {"texts": check.same_text, "answers": check.same_answer, "verdicts": check.same_verdict}
+    return [_share(f"asked again: same {name}", share(count, check.n)) for name, count in shares.items()]
 
 
 def _share(name: str, share: Share) -> FigureRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evalkit.analysis.summary import Summary
 from evalkit.content import content_dir
 from evalkit.errors import one_line
-from evalkit.reporting.figures import figure_rows
+from evalkit.reporting.figures import figure_rows, own_rows
 from evalkit.runs.folder import RunInfo
 from evalkit.runs.plan import flat
 
@@ -18,10 +18,10 @@ def run_markdown(info: RunInfo, summary: Summary) -> str:
     environment = Environment(loader=templates, undefined=StrictUndefined, finalize=_cell, autoescape=False)
     return environment.get_template("run.md.j2").render(
         s=summary,
-        rows=figure_rows(summary),
+        rows=figure_rows(summary) + own_rows(summary),
         notes=info.notes,
         info=info,
-        in_flight=", then ".join(dict.fromkeys(str(session.concurrency) for session in info.sessions)),
+        in_flight=", then ".join(dict.fromkeys(str(s.concurrency) for s in info.sessions if s.concurrency)),
         config=list(flat(info.config)),
     )
 

@@ -24,7 +24,7 @@ class Session(msgspec.Struct, kw_only=True):
 
     Attributes:
         started: UTC, ISO 8601.
-        concurrency: trajectories in flight.
+        concurrency: trajectories in flight; None where they were made elsewhere.
         engine: what the engine said at start.
         sandbox: tier, isolation and limits.
         environment: machine and versions.
@@ -32,7 +32,7 @@ class Session(msgspec.Struct, kw_only=True):
     """
 
     started: str
-    concurrency: int
+    concurrency: int | None
     engine: dict[str, Any] = {}
     sandbox: dict[str, Any] = {}
     environment: dict[str, Any] = {}

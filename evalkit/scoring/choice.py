@@ -7,16 +7,16 @@ from collections.abc import Mapping
 
 from evalkit.errors import one_line
 from evalkit.records import Outcome, Verdict
-from evalkit.scoring.extract import CUE, NONE, WHOLE, extract
+from evalkit.scoring._text import clean
+from evalkit.scoring.equivalence import equivalents
+from evalkit.scoring.extract import CUE, NONE, WHOLE, concluded, extract
+from evalkit.scoring.formula import read_formula
+from evalkit.scoring.number import read_quantity
 
 NO_CHOICE = "no_choice"
 """Reason code: an answer was given, and it is not one of the choices."""
 
 _LONGEST = 10_000
-# Full-width ASCII and the ideographic comma, stop and space; NFKC would also turn 5² into 52.
-_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x3001: 0x2C, 0x3002: 0x2E}
-_WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox|boxed)\s{0,3}\{([^{}]*)\}", re.DOTALL)
-_MARKUP = re.compile(r"\*\*|__|[$`]|\\[()\[\]]")
 _EDGES = " \t\r\n.,;:!()[]{}<>\"'“”‘’*_"
 _PREFIX = re.compile(
     r"(?:the\s{1,3})?(?:correct\s{1,3})?(?:option|choice|answer)\s{0,3}:?\s{0,3}(?=\W{0,4}[A-Za-z](?![A-Za-z]))",
@@ -28,6 +28,10 @@ _LABELLED = re.compile(
     r"(?P<rest>.*)",
     re.DOTALL,
 )
+_BRACKETED = re.compile(r"([A-Za-z])\s{0,2}[(\[](.{1,200})[)\]]\.?", re.DOTALL)
+_HEAD = re.compile(r"[,.;]\s{1,3}(?!(?:or|and)\b)(?=[^\W\d_]{2})")
+_OTHER_NONE = re.compile(r"none of (?:the above|these|those|them|the (?:given |above )?(?:options|choices|answers))")
+_OWN_LETTER = re.compile(r"\W{0,3}([A-Z])(?![A-Za-z])")
 _SECOND_LETTERS = (
     re.compile(r"\W{0,4}(?:or|and)\b\W{0,4}([A-Z])\b|\W{0,4}([A-Z])\b(?!\s(?!or\b|and\b)[a-z])"),
     re.compile(r"(?:[;,/&|\n]|\b(?:or|and)\b)\s{0,3}[(\[]?([A-Z])(?=[)\].:;,/]|$)"),
@@ -40,12 +44,16 @@ def choose(text: str, choices: Mapping[str, str], *, lower: bool = False) -> str
 
     Accepted are a letter alone (`B`, `(B)`, `B.`, `**B**`, `$B$`, `\text{B}`, `Option B`, also in
     full-width characters), a letter marked as a label before any text (`B. red`, `B) red`, `B: red`),
-    and the exact text of exactly one choice (case-folded, white space collapsed, markup and closing
-    punctuation dropped), with or without its letter. A letter alone is always read as a letter, even
-    where some choice's text is that letter.
+    a letter with its own text in brackets (`B (red)`), and the text of exactly one choice (case-folded, white
+    space collapsed, markup and closing punctuation dropped), with or without its letter, and with an explanation
+    behind a comma or point if that names no other choice (`no, there are not`). A letter alone is always read as
+    a letter, even where some choice's text is that letter.
+
+    Where none of these decides, the answer's value does, if exactly one choice has it: `0.5` or `\frac{1}{2}` for
+    the choice `1/2`, `97` for `97°`, `12cm` for `12 cm` (see `equivalent`).
 
     Not accepted, because the reading would be a guess: two letters (`A or B`, `A, B`), a letter with
-    the text of another choice, an unmarked letter before words (`A dog`), a letter that is not offered.
+    the text or the value of another choice, an unmarked letter before words (`A dog`), a letter that is not offered.
 
     Args:
         text: the extracted answer.
@@ -53,17 +61,20 @@ def choose(text: str, choices: Mapping[str, str], *, lower: bool = False) -> str
         lower: whether a lower-case letter alone counts, as it does where nothing but the answer can stand.
 
     Returns:
-        The letter, or None, also for a text of more than 10,000 characters. Never raises.
+        The letter, or None, also for a text of more than 10,000 characters.
+
+    Raises:
+        InfrastructureError: two formulas had to be compared and math-verify is not installed or does not run.
     """
     if len(text) > _LONGEST:
         return None
-    clean = _clean(text)
-    if prefix := _PREFIX.match(clean):
-        clean = clean[prefix.end() :]
-    norm = _normal(clean)
-    texts = {letter: _normal(_clean(option)) for letter, option in choices.items()}
+    answer = clean(text)
+    if prefix := _PREFIX.match(answer):
+        answer = answer[prefix.end() :]
+    norm = _normal(answer)
+    texts = {letter: _normal(clean(option)) for letter, option in choices.items()}
     same = [letter for letter, option in texts.items() if option and option == norm]
-    alone = clean.strip(_EDGES)
+    alone = answer.strip(_EDGES)
     if alone in choices:
         return alone
     if lower and len(alone) == 1 and alone.upper() in choices:
@@ -71,7 +82,12 @@ def choose(text: str, choices: Mapping[str, str], *, lower: bool = False) -> str
         return letter if all(other == letter for other in same) else None
     if len(same) == 1:
         return same[0]
-    return _labelled(clean, texts, lower)
+    if same:
+        return None
+    close = [letter for letter, option in texts.items() if option and _tight(option) == _tight(norm)]
+    if len(close) == 1:
+        return close[0]
+    return _labelled(answer, texts, lower) or _headed(norm, texts) or _by_value(text, choices)
 
 
 def score_choice(response: str, choices: Mapping[str, str], gold: str, scorer: str) -> Outcome:
@@ -90,6 +106,9 @@ def score_choice(response: str, choices: Mapping[str, str], gold: str, scorer: s
     found = extract(response)
     # "The answer is a" may be prose that broke off; where the answer stands alone "a" can only be the letter.
     letter = None if found.answer is None else choose(found.answer, choices, lower=found.reason != CUE)
+    if letter is None and (last := concluded(response, found)) and last.answer is not None:
+        letter = choose(last.answer, choices)
+        found = found if letter is None else last
     if letter is not None:
         verdict = Verdict.CORRECT if letter == gold else Verdict.INCORRECT
         return Outcome(verdict=verdict, answer=letter, reason=found.reason, scorer=scorer)
@@ -99,8 +118,12 @@ def score_choice(response: str, choices: Mapping[str, str], gold: str, scorer: s
     return Outcome(verdict=Verdict.UNPARSED, answer=answer, reason=NO_CHOICE, scorer=scorer)
 
 
-def _labelled(clean: str, texts: Mapping[str, str], lower: bool) -> str | None:
-    label = _LABELLED.match(clean)
+def _labelled(answer: str, texts: Mapping[str, str], lower: bool) -> str | None:
+    if bracketed := _BRACKETED.fullmatch(answer):
+        letter = bracketed[1]
+        own = letter in texts and (_normal(bracketed[2]) == texts[letter] or _same_number(bracketed[2], texts[letter]))
+        return letter if own else None
+    label = _LABELLED.match(answer)
     if label is None:
         return None
     letter, rest = label["letter"], label["rest"].strip()
@@ -111,6 +134,9 @@ def _labelled(clean: str, texts: Mapping[str, str], lower: bool) -> str | None:
     if _normal(rest) == texts[letter]:
         return letter
     if label["firm"] is None or _normal(rest) in texts.values():
+        return None
+    others = [option for other, option in texts.items() if other != letter]
+    if not _same_number(rest, texts[letter]) and any(_same_number(rest, option) for option in others):
         return None
     return None if _names_another(rest, letter, texts) else letter
 
@@ -124,14 +150,48 @@ def _names_another(rest: str, letter: str, texts: Mapping[str, str]) -> bool:
     return any(other in texts and other != letter for other in found)
 
 
-def _clean(text: str) -> str:
-    """`text` with ASCII punctuation and without LaTeX and Markdown around its parts."""
-    text = text.translate(_WIDE)
-    for _ in range(3):
-        text = _WRAPPER.sub(r"\1", text)
-    return _MARKUP.sub("", text).strip()
+def _same_number(first: str, second: str) -> bool:
+    a, b = read_quantity(first), read_quantity(second)
+    return a is not None and b is not None and a.value == b.value
+
+
+def _headed(norm: str, texts: Mapping[str, str]) -> str | None:
+    """The choice whose text stands before a comma or point, if what follows names no other."""
+    head = _HEAD.search(norm)
+    if head is None:
+        return None
+    found = [letter for letter, option in texts.items() if option and option == norm[: head.start()]]
+    if len(found) != 1:
+        return None
+    rest = f" {re.sub(r'[^0-9a-z]{1,20}', ' ', norm[head.end() :])} "
+    named = (
+        f" {re.sub(r'[^0-9a-z]{1,20}', ' ', option).strip()} "
+        for letter, option in texts.items()
+        if letter not in found
+    )
+    return None if any(other.strip() and other in rest for other in named) else found[0]
+
+
+def _by_value(text: str, choices: Mapping[str, str]) -> str | None:
+    """The one choice that has the answer's value."""
+    if read_quantity(text) is None and read_formula(text) is None:
+        return None
+    same = [
+        letter
+        for letter, equal in zip(choices, equivalents(text, list(choices.values())), strict=True)
+        if equal is True
+    ]
+    own = _OWN_LETTER.match(text)
+    if len(same) != 1 or (own and own[1] in choices and own[1] != same[0]):
+        return None
+    return same[0]
+
+
+def _tight(text: str) -> str:
+    return "".join(text.split())
 
 
 def _normal(text: str) -> str:
     """The form in which texts are compared."""
-    return " ".join(text.casefold().split()).strip(".,;:!\"'“”‘’ ")
+    text = " ".join(text.casefold().split()).strip(".,;:!\"'“”‘’ ")
+    return "none of these" if _OTHER_NONE.fullmatch(text) else text

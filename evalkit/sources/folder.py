@@ -62,10 +62,19 @@ def file_inside(task: str, folder: Path, relative: str, where: str) -> Path:
     Raises:
         DataError: the path leaves the folder, or there is no such file.
     """
-    path = PurePosixPath(relative)
-    if not relative or path.is_absolute() or ".." in path.parts or any(c in relative for c in "\\:\0"):
-        raise DataError(f"{task}: {one_line(relative, 80)!r} is no path inside the data's folder {where}")
-    file = folder / relative
+    file = folder / path_inside(task, relative, where)
     if not file.is_file():
         raise DataError(f"{task}: no file {one_line(relative, 80)} in {folder} {where}")
     return file
+
+
+def path_inside(task: str, relative: str, where: str) -> str:
+    """A path that a row names, which must not lead out of the data's folder.
+
+    Raises:
+        DataError: it does.
+    """
+    path = PurePosixPath(relative)
+    if not relative or path.is_absolute() or ".." in path.parts or any(c in relative for c in "\\:\0"):
+        raise DataError(f"{task}: {one_line(relative, 80)!r} is no path inside the data's folder {where}")
+    return relative

@@ -18,7 +18,7 @@ from evalkit.errors import DataError, one_line
 from evalkit.images import ImageFile
 from evalkit.records import Outcome, Record, Sample, Scalar, Verdict
 from evalkit.scoring import score_choice
-from evalkit.sources import file_inside, load_hub, place, read_json, read_rows
+from evalkit.sources import HubTable, TsvTable, file_inside, load_hub, load_tsv, place, read_json, read_rows
 from evalkit.task import HubDataset, Metric, Task
 
 ROWS_FILE = "testmini.json"
@@ -47,6 +47,7 @@ class WeMath(Task):
     version = 1
     summary = "We-Math testmini: 1,740 questions in 525 problems of two or three steps, with IK/IG/CM/RM"
     hub = HubDataset(id="We-Math/We-Math", split="testmini")
+    reads = ("hub", "folder", "tsv", "sample")
     official = True
     aliases = ("we-math", "wemath_testmini", "we_math", "wemath_testmini_reasoning", "WeMath_COT")
 
@@ -61,12 +62,10 @@ class WeMath(Task):
         Raises:
             DataError: a row, a column, an image file or a part of a problem is missing, double or wrong.
         """
-        if self.source.kind == "hub":
-            rows, images = self._hub_rows()
-        else:
-            rows, images = self._folder_rows()
-        name = ROWS_FILE if self.source.kind != "hub" else "the data set"
-        concepts = self._concepts() if self.source.kind != "hub" else {}
+        official = self.source.kind not in ("hub", "tsv")
+        rows, images = self._folder_rows() if official else self._table_rows()
+        name = ROWS_FILE if official else "the data set" if self.source.kind == "hub" else "the table"
+        concepts = self._concepts() if official else {}
         found = [
             _sample(row, image, concepts, f"wemath: {name}", place(number, row, "ID"))
             for number, (row, image) in enumerate(zip(rows, images, strict=True), 1)
@@ -109,11 +108,18 @@ class WeMath(Task):
         ]
         return rows, [ImageFile.from_path(file) for file in files]
 
-    def _hub_rows(self) -> tuple[list[dict[str, Any]], list[ImageFile]]:
-        table = load_hub(self.name, self.source.hub or self.hub, COLUMNS, ["image_path"], "ID")
+    def _table_rows(self) -> tuple[list[dict[str, Any]], list[ImageFile]]:
+        """Rows of the hub, or of VLMEvalKit's table."""
+        table: HubTable | TsvTable
+        if self.source.kind == "hub":
+            column = "image_path"
+            table = load_hub(self.name, self.source.hub or self.hub, COLUMNS, [column], "ID")
+        else:
+            column = "image"
+            table = load_tsv(self.name, self.source.path or self.folder, COLUMNS, "ID")
         self.revision = table.revision
         names = (f"{row['ID']}-{row['key']}" for row in table.rows)
-        return table.rows, [table.image("image_path", index, name) for index, name in enumerate(names)]
+        return table.rows, [table.image(column, index, name) for index, name in enumerate(names)]
 
     def _concepts(self) -> dict[str, str]:
         """Knowledge concept to its second-level category, where the folder has the table."""

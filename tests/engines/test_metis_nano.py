@@ -62,6 +62,6 @@ def test_scoring_again_changes_nothing_or_says_what(tmp_path: Path, cli: Cli) ->
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     again = cli("score", "r")
     assert "1 of 8 verdicts changed" in again.stdout
-    assert "unparsed (None) -> correct" in again.stdout
+    assert f"{rows[3]['sample']['id']}: no answer (none) -> " in again.stdout
     assert len(file.read_text().splitlines()) == 9
     assert "0 of 8 verdicts changed" in cli("score", "r").stdout

@@ -5,64 +5,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from PIL import Image
 
-from evalkit.engines.base import Completion, Engine, Message, Request, Sampling
+from evalkit.engines.base import Completion, Engine, Message, Sampling
 from evalkit.engines.openai import OpenAIEngine, body, chat
 from evalkit.errors import DataError, EngineError, EngineUnavailableError, EvalkitError
 from evalkit.images import ImageFile
-
-KEY = "sk-test-0123456789abcdef"
-
-
-class Server:
-    """Keeps what it was sent and answers with `reply`, which tests replace."""
-
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-        self.headers: list[Any] = []
-        self.card: dict[str, Any] = {"id": "m", "owned_by": "someone"}
-        self.reply: Callable[[dict[str, Any]], Any] = lambda body: said("hello")
-        self.url = ""
-
-    async def models(self, request: web.Request) -> web.Response:
-        self.headers.append(request.headers)
-        return web.json_response({"object": "list", "data": [self.card]}, headers={"Server": "fake/1"})
-
-    async def chat(self, request: web.Request) -> web.Response:
-        raw = await request.read()
-        assert request.content_length == len(raw)
-        self.bodies.append(raw)
-        self.headers.append(request.headers)
-        reply = self.reply(json.loads(raw))
-        if asyncio.iscoroutine(reply):
-            reply = await reply
-        return web.json_response(reply)
-
-    @property
-    def last(self) -> dict[str, Any]:
-        body: dict[str, Any] = json.loads(self.bodies[-1])
-        return body
-
-
-def said(content: Any, finish: str | None = "stop", **more: Any) -> dict[str, Any]:
-    choice = {name: more.pop(name) for name in ("stop_reason", "matched_stop") if name in more}
-    message = {"role": "assistant", "content": content, **more}
-    return {
-        "choices": [{"index": 0, "finish_reason": finish, "message": message, **choice}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"image_tokens": 4}},
-    }
+from evalkit.models.card import ModelCard, Served
+from evalkit.runs.setup import EngineSettings, make_engine
+from tests.engines.openai_server import KEY, Server, ask, picture, said, serving
 
 
 @pytest.fixture(autouse=True)
@@ -72,37 +31,16 @@ def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    server = Server()
-    app = web.Application(client_max_size=2**28)
-    app.router.add_get("/v1/models", server.models)
-    app.router.add_post("/v1/chat/completions", server.chat)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    yield server
-    await runner.cleanup()
+    async with serving() as server:
+        yield server
 
 
 @pytest.fixture
 async def engine(server: Server) -> AsyncIterator[OpenAIEngine]:
-    engine = OpenAIEngine(base_url=server.url, backoff_s=0.001)
+    engine = OpenAIEngine(base_url=server.url, backoff_s=0.001, references=False)
     await engine.start()
     yield engine
     await engine.close()
-
-
-def ask(*parts: Any, stop: tuple[str, ...] = (), **more: Any) -> Request:
-    messages = more.pop("messages", (Message("user", parts),))
-    sampling = more.pop("sampling", Sampling())
-    return Request(messages=messages, sampling=sampling, max_tokens=64, stop=stop, **more)
-
-
-def picture(size: int = 8, colour: int = 0) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (size, size), (colour, 20, 30)).save(buffer, format="JPEG")
-    return buffer.getvalue()
 
 
 def large(tail: bytes = b"") -> bytes:
@@ -369,6 +307,7 @@ async def test_what_start_tells_of_the_server(server: Server) -> None:
         "model": "only",
         "identity": "only",
         "max_model_len": 4096,
+        "media": "data",
         "server": "fake/1",
     }
     await engine.close()
@@ -515,6 +454,24 @@ async def test_close_may_be_called_twice_and_before_start(server: Server) -> Non
         await engine.generate(ask("hi"))
     await engine.start()
     assert isinstance(await engine.generate(ask("hi")), Completion)
+    await engine.close()
+
+
+async def test_a_card_may_say_where_its_model_is_served(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = Served(model="m", base_url_env="AUTHORS_URL", api_key_env="AUTHORS_KEY")
+    card = ModelCard(name="theirs", engine="openai", served=served)
+    with pytest.raises(EvalkitError, match="or the environment variable AUTHORS_URL"):
+        make_engine(card, EngineSettings())
+    monkeypatch.setenv("AUTHORS_URL", server.url)
+    monkeypatch.setenv("AUTHORS_KEY", KEY)
+    engine = make_engine(card, EngineSettings())
+    told = await engine.start()
+    assert (told["model"], server.headers[-1]["Authorization"]) == ("m", f"Bearer {KEY}")
+    await engine.close()
+    monkeypatch.setenv("MY_KEY", "mine-0123456789")
+    engine = make_engine(card, EngineSettings(base_url=f"{server.url}, {server.url}/", api_key_env="MY_KEY"))
+    await engine.start()
+    assert server.headers[-1]["Authorization"] == "Bearer mine-0123456789"
     await engine.close()
 
 

@@ -274,7 +274,7 @@ async def test_bad_images_and_bad_conversations_hurt_only_themselves(start):
         return_exceptions=True,
     )
     assert isinstance(outcomes[0], DataError)
-    assert isinstance(outcomes[1], EngineError)
+    assert isinstance(outcomes[1], DataError)
     assert "picture 1" in str(outcomes[1])
     assert isinstance(outcomes[2], EngineError)
     assert "2 image placeholders for 1 images" in str(outcomes[2])

@@ -96,7 +96,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def engine(server: Server) -> AsyncIterator[OpenAIEngine]:
-    engine = OpenAIEngine(base_url=server.url, attempts=3, timeout_s=5, backoff_s=0.001)
+    engine = OpenAIEngine(base_url=server.url, attempts=3, timeout_s=5, backoff_s=0.001, references=False)
     await engine.start()
     yield engine
     await engine.close()
@@ -112,13 +112,11 @@ async def generate(engine: OpenAIEngine, request: Request | None = None) -> Comp
 
 
 PASSING = {
-    "429": http(429, {"error": {"message": "slow down"}}, "Retry-After: 0"),
     "408": http(408, b""),
     "409": http(409, b""),
     "425": http(425, b""),
     "500": http(500, b"Internal Server Error"),
     "503": http(503, b"<html>starting</html>"),
-    "529": http(529, b"overloaded"),
     "dropped": DROP,
     "half a body": http(200, said("lost"), length=4000),
     "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
@@ -156,6 +154,34 @@ async def test_a_fault_that_stays_is_an_error_in_one_line_and_never_a_completion
     assert server.asked == 3
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+BUSY = {
+    "429": http(429, {"error": {"message": "slow down"}}, "Retry-After: 0"),
+    "529": http(529, b"overloaded"),
+    "429 in a 200": http(200, {"error": {"message": "rate limit", "code": 429}}),
+}
+
+
+@pytest.mark.parametrize("name", BUSY)
+async def test_a_server_that_is_busy_costs_no_attempt(server: Server, engine: OpenAIEngine, name: str) -> None:
+    server.replies = [*([BUSY[name]] * 7), FINE]
+    completion = await generate(engine)
+    assert (completion.text, completion.retries) == ("fine", 7)
+
+
+@pytest.mark.parametrize("name", BUSY)
+async def test_a_server_that_stays_busy_is_given_up_after_the_waiting_that_was_allowed(
+    server: Server, name: str
+) -> None:
+    engine = OpenAIEngine(base_url=server.url, attempts=1, backoff_s=0.02, busy_s=0.3, references=False)
+    await engine.start()
+    server.replies = [BUSY[name]]
+    with pytest.raises(EngineError, match=r"put off \d+ times .* gave up after 0\.3 s of waiting; lower") as caught:
+        await generate(engine)
+    assert type(caught.value) is EngineError
+    assert "\n" not in str(caught.value)
+    await engine.close()
 
 
 async def test_a_large_body_is_sent_whole_again_after_a_fault(server: Server, engine: OpenAIEngine) -> None:
@@ -206,14 +232,15 @@ async def test_a_server_that_does_not_read_is_timed_out_and_its_upload_makes_roo
         writer.transport.abort()
 
     listener = await asyncio.start_server(deaf, "127.0.0.1", 0, limit=1024)
-    engine = OpenAIEngine(base_url=server.url, attempts=1, timeout_s=0.3)
+    engine = OpenAIEngine(base_url=server.url, attempts=1, timeout_s=0.3, backoff_s=0.1)
     await engine.start()
-    fine = engine._endpoint
-    engine._endpoint = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1/chat/completions"
+    (replica,) = engine._replicas
+    fine = replica._endpoint
+    replica._endpoint = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1/chat/completions"
     stuck = [engine.generate(ask("x" * 20_000_000)) for _ in range(body.UPLOADS + 1)]
     ended = await asyncio.gather(*stuck, return_exceptions=True)
     assert all(type(end) is EngineError for end in ended)
-    engine._endpoint = fine
+    replica._endpoint = fine
     assert (await generate(engine, ask("x" * 3_000_000))).text == "fine"
     await engine.close()
     listener.close()
@@ -389,7 +416,7 @@ async def test_a_server_that_answers_before_it_has_read_a_large_body_ends_the_re
 
     listener = await asyncio.start_server(hasty, "127.0.0.1", 0, limit=4096)
     port = listener.sockets[0].getsockname()[1]
-    engine._endpoint = f"http://127.0.0.1:{port}/v1/chat/completions"
+    engine._replicas[0]._endpoint = f"http://127.0.0.1:{port}/v1/chat/completions"
     with pytest.raises(EngineError, match=r"413|gave up"):
         await generate(engine, ask("x" * 20_000_000))
     listener.close()

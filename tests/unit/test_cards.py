@@ -58,5 +58,5 @@ def test_a_protocol_that_is_missing_is_said_before_anything_is_started(cli: Cli,
     file.write_text("name: own\nprotocol: telepathy\nengine: scripted\n")
     ended = cli("run", "--model", file, "--tasks", "panel_probe")
     assert ended.returncode == 2
-    assert "own speaks the protocol 'telepathy', which evalkit does not have" in ended.stderr
+    assert "own cannot be asked: unknown protocol 'telepathy'; known: direct, metis, qwen_tools" in ended.stderr
     assert "telepathy" not in PROTOCOLS

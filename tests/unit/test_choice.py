@@ -46,6 +46,78 @@ def test_not_accepted(text: str) -> None:
     assert choose(text, CHOICES) is None
 
 
+VALUES = {
+    "A": "1/2",
+    "B": "2π cm",
+    "C": "97°",
+    "D": "\\frac{\\sqrt{3}}{2}",
+    "E": "12 cm",
+    "F": "(3, -4)",
+    "G": "AB",
+    "H": "7",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("0.5", "A"), ("\\frac{1}{2}", "A"), ("½", "A"), ("2\\pi", "B"), ("$2\\pi$ cm", "B"), ("97", "C"),
+        ("97^\\circ", "C"),
+        ("97 degrees", "C"), ("\\sqrt{3}/2", "D"), ("12", "E"), ("12cm", "E"), ("x = 12", "E"), ("(3,-4)", "F"),
+        ("AB", "G"),
+        ("seven", "H"), ("7.0", "H"), ("A (0.5)", "A"), ("C (97°)", "C"), ("A. 0.5", "A"), ("A = 1/2", "A"),
+    ],
+)  # fmt: skip
+def test_the_one_choice_of_that_value(text: str, letter: str) -> None:
+    assert choose(text, VALUES) == letter
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "6.28",
+        "12 m",
+        "12 or 97",
+        "BA",
+        "A. 97",
+        "A = 97",
+        "C (1/2)",
+        "0.866",
+        "3-4",
+        "-97",
+        "97%",
+        "> 97",
+        "9^{9^{9^{9}}}",
+        "8",
+    ],
+)
+def test_no_choice_or_another_one_of_that_value(text: str) -> None:
+    assert choose(text, VALUES) is None
+
+
+def test_two_choices_of_one_value_are_none() -> None:
+    assert choose("12", {"A": "12 cm", "B": "12 m"}) is None
+    assert choose("0.50", {"A": "1/2", "B": "\\frac{2}{4}"}) is None
+    assert choose("1/2", {"A": "1/2", "B": "\\frac{2}{4}"}) == "A"
+
+
+def test_a_choice_and_its_explanation() -> None:
+    choices = {"A": "Yes", "B": "No", "C": "None of the above"}
+    assert choose("No, there are not fewer.", choices) == "B"
+    assert choose("Yes. The left one is larger.", choices) == "A"
+    assert choose("Yes, or no", choices) is None
+    assert choose("Yes. Wait, no.", choices) is None
+    assert choose("None of these", choices) == "C"
+
+
+def test_what_a_sentence_states() -> None:
+    assert score_choice("<answer>The car is dark blue.</answer>", CHOICES, "B", "t/1").answer == "B"
+    outcome = score_choice("I look closer.\nTherefore, the car is red.", CHOICES, "A", "t/1")
+    assert (outcome.verdict, outcome.reason) == (Verdict.CORRECT, "final_sentence")
+    for response in ("The car is red. The bus is black.", "I don't think the car is red.", "The car is not red."):
+        assert score_choice(response, CHOICES, "A", "t/1").verdict is Verdict.UNPARSED
+
+
 def test_lower_case_letter_alone() -> None:
     for text in ("b", "(b)", "b.", "Option b", "b) dark blue"):
         assert choose(text, CHOICES, lower=True) == "B"

@@ -196,15 +196,25 @@ async def test_each_turn_of_each_trajectory_draws_with_a_seed_of_its_own() -> No
 
 
 @pytest.mark.parametrize(
-    ("error", "stop"),
+    ("error", "stop", "said"),
     [
-        (EngineError("no reply"), StopReason.ENGINE_ERROR),
-        (ContextLengthError("too long"), StopReason.LIMIT_TOKENS),
+        (EngineError("no reply"), StopReason.ENGINE_ERROR, "no reply"),
+        (ContextLengthError("too long"), StopReason.LIMIT_TOKENS, "turn 1: too long"),
     ],
 )
-async def test_an_engines_failure_ends_the_trajectory(error: Exception, stop: StopReason) -> None:
+async def test_an_engines_failure_ends_the_trajectory(error: Exception, stop: StopReason, said: str) -> None:
     done = await agent(lambda request: error).run(SAMPLE, "k")
-    assert (done.stop, done.error) == (stop, str(error))
+    assert (done.stop, done.error) == (stop, said)
+
+
+async def test_an_overflow_names_the_turn_that_no_longer_fitted() -> None:
+    def grow(request: Request) -> Completion | Exception:
+        return Completion(text=CALL) if request.turn == 0 else ContextLengthError("5000 tokens are too many")
+
+    done = await agent(grow, FakeTool("python", OK)).run(SAMPLE, "k")
+    assert done.stop is StopReason.LIMIT_TOKENS
+    assert done.error == "turn 2: 5000 tokens are too many"
+    assert len(done.turns) == 1
 
 
 async def test_an_engine_that_is_gone_ends_the_run() -> None:

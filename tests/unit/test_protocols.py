@@ -13,8 +13,8 @@ from PIL import Image
 from evalkit import CallStatus, EvalkitError, ImageFile, Sample
 from evalkit.agents.protocols import PROTOCOLS, Metis, QwenTools, protocol
 from evalkit.agents.protocols._hermes import find_calls
-from evalkit.agents.protocols._pixels import PixelBudget, fit_size
 from evalkit.agents.protocols.base import ParsedCall
+from evalkit.engines.pixels import PixelBudget, smart_resize
 from evalkit.tools.base import ToolResult, ToolSpec
 
 PYTHON = ToolSpec(name="python", description="runs code", parameters={"type": "object"})
@@ -122,7 +122,7 @@ BUDGET = PixelBudget(factor=32, min_pixels=4 * 32**2, max_pixels=5120 * 32**2)
 
 @given(st.integers(1, 20_000), st.integers(1, 20_000))
 def test_shown_sizes_keep_the_familys_rule(width: int, height: int) -> None:
-    size = fit_size(width, height, BUDGET)
+    size = smart_resize(width, height, BUDGET)
     if max(width, height) > 200 * min(width, height):
         assert size is None
         return
@@ -139,7 +139,7 @@ def test_shown_sizes_keep_the_familys_rule(width: int, height: int) -> None:
     [((32, 32), (64, 64)), ((256, 256), (256, 256)), ((7680, 4320), (3040, 1696)), ((100, 50), (96, 64))],
 )
 def test_shown_sizes_by_hand(given_size: tuple[int, int], shown: tuple[int, int]) -> None:
-    assert fit_size(*given_size, BUDGET) == shown
+    assert smart_resize(*given_size, BUDGET) == shown
 
 
 def test_metis_resizes_what_its_tools_return() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import shutil
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import DataError
@@ -228,6 +230,25 @@ def test_hub_column_missing(hub: Callable[[list[dict[str, Any]]], Any]) -> None:
         hub([{k: v for k, v in row.items() if k != "option"} for row in full_set()]).samples()
 
 
+def test_vlmevalkits_table(tmp_path: Path) -> None:
+    """The image stands in the first row as base64, and the others name that row."""
+    image = (SAMPLE / "2steps" / "image" / "1-1.png").read_bytes()
+    rows = [
+        {"index": i, "image": "0" if i else base64.b64encode(image).decode(), "hint": None, **row}
+        for i, row in enumerate(full_set())
+    ]
+    file = tmp_path / "WeMath.tsv"
+    pd.DataFrame(rows).to_csv(file, sep="\t", index=False)
+    samples = list(task("tsv", path=file).samples())
+    assert len(samples) == 1740
+    assert samples[0].question == "How long is it?\nA. 1\nB. 2"
+    assert samples[1739].images[0].read() == image
+    del rows[2]
+    pd.DataFrame(rows).to_csv(file, sep="\t", index=False)
+    with pytest.raises(DataError, match=r"^wemath: problem 2steps_1 lacks 2steps_multi$"):
+        task("tsv", path=file).samples()
+
+
 def test_both_rules() -> None:
     sample = next(iter(task().samples()))
     tagged = task().score(sample, "<answer>B</answer>")
@@ -239,6 +260,7 @@ def test_both_rules() -> None:
     assert tagged.scorer == "wemath/1"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_scoring_never_raises(text: str) -> None:
     sample = Sample(id="x", question="", answer="A", choices={"A": "1", "B": "2"})

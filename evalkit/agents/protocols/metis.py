@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from evalkit.agents.protocols._hermes import CLOSE, find_calls, has_answer
-from evalkit.agents.protocols._pixels import PixelBudget, fit_image
+from evalkit.agents.protocols._pixels import fit_image
 from evalkit.agents.protocols.base import ParsedCall, Protocol, Reply
+from evalkit.engines.pixels import PixelBudget
 from evalkit.images import ImageFile
 from evalkit.records import CallStatus, Observation
 from evalkit.tools.base import ToolResult, ToolSpec

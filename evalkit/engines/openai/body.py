@@ -146,10 +146,17 @@ class BodyBuilder:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="evalkit-images")
         self._uploads = asyncio.Semaphore(UPLOADS)
 
-    async def build(
-        self, document: bytes, marker: bytes, images: list[ImageFile]
-    ) -> Callable[[], bytes | StreamedBody]:
-        """A function that gives the body of each try.
+    async def prepare(self, images: list[ImageFile]) -> None:
+        """Read what `build` will need of these images, off the event loop where that is worth it.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        if cold := [image for image in images if not self._ready(image)]:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._inspect, cold)
+
+    def build(self, document: bytes, marker: bytes, images: list[ImageFile]) -> bytes | StreamedBody:
+        """The body of one try; `prepare` comes first.
 
         Args:
             document: JSON with image markers.
@@ -159,8 +166,6 @@ class BodyBuilder:
         Raises:
             DataError: an image cannot be read.
         """
-        if cold := [image for image in images if not self._ready(image)]:
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._inspect, cold)
         texts = document.split(marker)
         pieces: list[Piece] = [texts[0]]
         size = len(texts[0])
@@ -170,15 +175,14 @@ class BodyBuilder:
             pieces += (head, image, text)
             size += len(head) + (header.size + 2) // 3 * 4 + len(text)
         if size > JOIN_BYTES:
-            return lambda: StreamedBody(pieces, size, self._fetch, self._uploads)
+            return StreamedBody(pieces, size, self._fetch, self._uploads)
         parts: list[bytes] = []
         for piece in pieces:
             if isinstance(piece, ImageFile):
                 parts += self._cache.get(piece.header.sha256) or self._cache.load(piece)
             else:
                 parts.append(piece)
-        joined = b"".join(parts)
-        return lambda: joined
+        return b"".join(parts)
 
     def close(self) -> None:
         """Let the threads go."""

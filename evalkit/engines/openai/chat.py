@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from evalkit.engines.base import Completion, Message, Request, cut_at_stop
 from evalkit.images import ImageFile
-from evalkit.records import Usage
+from evalkit.records import Timing, Usage
 
 _encoder = msgspec.json.Encoder()
 _NEUTRAL = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "presence_penalty": 0.0, "repetition_penalty": 1.0}
 _ABORTED = frozenset({"abort", "error"})
+_WITH_USAGE = {"include_usage": True}
+NO_TIMING = Timing()
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,35 +49,47 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BadReplyError(ValueError):
-    """A reply with status 200 that is no completion."""
+    """A reply with status 200 that is no completion; `raw` is the JSON of the error in it, if there is one."""
+
+    def __init__(self, reason: str, raw: bytes = b"") -> None:
+        super().__init__(reason)
+        self.raw = raw
 
 
-class _Function(msgspec.Struct):
+class Function(msgspec.Struct):
+    """A function's name and its arguments, as JSON text or as an object."""
+
     name: str = ""
     arguments: Any = ""
 
 
-class _Call(msgspec.Struct):
-    function: _Function = msgspec.field(default_factory=_Function)
+class Call(msgspec.Struct):
+    """A tool call in a reply."""
+
+    function: Function = msgspec.field(default_factory=Function)
 
 
-class _Said(msgspec.Struct):
+class Said(msgspec.Struct):
+    """The message in a reply."""
+
     content: str | list[dict[str, Any]] | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: list[Call] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
 
 
-class _Choice(msgspec.Struct):
-    message: _Said
+class Choice(msgspec.Struct):
+    """One of a reply's choices: what was said, and why it ended (`stop_reason` in vLLM, `matched_stop` in SGLang)."""
+
+    message: Said
     finish_reason: str | None = None
     stop_reason: Any = None
     matched_stop: Any = None
 
 
 class _Reply(msgspec.Struct):
-    choices: list[_Choice] = []
+    choices: list[Choice] = []
     usage: Any = None
     error: Any = None
 
@@ -82,12 +97,30 @@ class _Reply(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Reply)
 
 
-def encode(request: Request, model: str, dialect: Dialect) -> tuple[bytes, bytes, list[ImageFile]]:
+def by_data(image: ImageFile, url: str) -> dict[str, Any]:
+    """The content part of an image that is sent in full, as every server takes it."""
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def encode(
+    request: Request,
+    model: str,
+    dialect: Dialect,
+    part: Callable[[ImageFile, str], dict[str, Any]] = by_data,
+    stream: bool = False,
+) -> tuple[bytes, bytes, list[ImageFile]]:
     """The request's JSON with a marker where each image's data URL belongs.
+
+    Args:
+        request: what is asked.
+        model: the server's name for the model.
+        dialect: what the server understands.
+        part: gives an image's content part; it leaves the URL out where the server has the image already.
+        stream: ask for the reply in pieces.
 
     Returns:
         The JSON, the marker (random and drawn after the texts were written, so that no text can
-        hold it), and the images in the order of their markers.
+        hold it), and the images to be put in, in the order of their markers.
 
     Raises:
         UnicodeEncodeError: a text holds lone surrogates, which JSON cannot carry.
@@ -97,7 +130,7 @@ def encode(request: Request, model: str, dialect: Dialect) -> tuple[bytes, bytes
     tool_messages = 0
     messages: list[dict[str, Any]] = []
     for message in request.messages:
-        entry: dict[str, Any] = {"role": message.role, "content": _content(message, marker, images)}
+        entry: dict[str, Any] = {"role": message.role, "content": _content(message, marker, images, part)}
         if message.role == "tool":
             tool_messages += 1
             entry["tool_call_id"] = f"call_{tool_messages}"
@@ -114,28 +147,35 @@ def encode(request: Request, model: str, dialect: Dialect) -> tuple[bytes, bytes
             body["include_stop_str_in_output"] = True
         if dialect.keeps_stop:
             body["no_stop_trim"] = True
+    if stream:
+        body["stream"] = True
+        body["stream_options"] = _WITH_USAGE
     if request.tools:
         body["tools"] = request.tools
         body["tool_choice"] = "none" if dialect.tools_as_text else "auto"
     return _encoder.encode(body), marker.encode(), images
 
 
-def _content(message: Message, marker: str, images: list[ImageFile]) -> str | list[dict[str, Any]]:
+def _content(
+    message: Message, marker: str, images: list[ImageFile], part_of: Callable[[ImageFile, str], dict[str, Any]]
+) -> str | list[dict[str, Any]]:
     if not message.images:
         # A plain string is what every server and chat template takes, whatever the role.
         return message.text
     content: list[dict[str, Any]] = []
     for part in message.parts:
         if isinstance(part, ImageFile):
-            images.append(part)
-            content.append({"type": "image_url", "image_url": {"url": marker}})
+            shown = part_of(part, marker)
+            if shown["image_url"] is not None and shown["image_url"]["url"] is marker:
+                images.append(part)
+            content.append(shown)
         elif part:
             content.append({"type": "text", "text": part})
     return content
 
 
-def decode(raw: bytes, stop: tuple[str, ...]) -> Completion:
-    """The completion in a reply's body; `retries` and `timing` are left to the caller.
+def decode(raw: bytes, stop: tuple[str, ...], timing: Timing = NO_TIMING) -> Completion:
+    """The completion in a reply's body; `retries` is left to the caller.
 
     Reasoning that the server parsed out comes back as `<think>...</think>` before the text (left
     open when the generation ended inside it), structured tool calls as Hermes `<tool_call>` blocks
@@ -144,6 +184,7 @@ def decode(raw: bytes, stop: tuple[str, ...]) -> Completion:
     Args:
         raw: body of a reply with status 200.
         stop: stop strings of the request; a text that one of them ended is returned with it.
+        timing: put into the completion.
 
     Raises:
         BadReplyError: the body is no completion.
@@ -152,14 +193,24 @@ def decode(raw: bytes, stop: tuple[str, ...]) -> Completion:
         reply = _decoder.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadReplyError(f"reply is not a completion ({error})") from None
+    if reply.error is not None:
+        raise BadReplyError("reply holds an error", raw)
     if not reply.choices:
         raise BadReplyError("reply has no choices")
-    choice = reply.choices[0]
+    return complete(reply.choices[0], reply.usage, stop, timing)
+
+
+def complete(choice: Choice, usage: Any, stop: tuple[str, ...], timing: Timing) -> Completion:
+    """The completion that a whole choice makes; see `decode`.
+
+    Raises:
+        BadReplyError: the server broke the generation off.
+    """
     finish = choice.finish_reason or ""
-    if reply.error is not None or finish in _ABORTED:
+    if finish in _ABORTED:
         raise BadReplyError(f"reply was cut short by the server (finish_reason {finish!r})")
     said = choice.message
-    text = said.content if isinstance(said.content, str) else _joined(said.content)
+    text = said.content if isinstance(said.content, str) else joined(said.content)
     if not text and said.refusal:
         text = said.refusal
     for call in said.tool_calls or ():
@@ -169,14 +220,15 @@ def decode(raw: bytes, stop: tuple[str, ...]) -> Completion:
     if thought := said.reasoning_content or said.reasoning:
         closed = text or finish != "length"
         text = f"<think>{thought}</think>\n{text}" if closed else f"<think>{thought}"
-    return Completion(text=text, finish_reason=finish, usage=_usage(reply.usage))
+    return Completion(text=text, finish_reason=finish, usage=_usage(usage), timing=timing)
 
 
-def _joined(parts: list[dict[str, Any]] | None) -> str:
+def joined(parts: list[dict[str, Any]] | None) -> str:
+    """The text of a message whose content is a list of parts."""
     return "".join(part["text"] for part in parts or () if isinstance(part.get("text"), str))
 
 
-def _hermes(function: _Function) -> str:
+def _hermes(function: Function) -> str:
     # Arguments are kept as the model wrote them: broken ones must reach the protocol as broken.
     raw = function.arguments
     arguments = raw.strip() or "{}" if isinstance(raw, str) else _encoder.encode(raw or {}).decode()

@@ -1,252 +1,230 @@
-"""Models behind an OpenAI-compatible chat-completions server (vLLM, SGLang, hosted APIs)."""
+"""Models behind OpenAI-compatible chat-completions servers (vLLM, SGLang, hosted APIs)."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from evalkit.engines.base import Completion, Request
-from evalkit.engines.openai import chat
 from evalkit.engines.openai.auth import Credentials
-from evalkit.engines.openai.retry import (
-    RETRIED_STATUS,
-    TryAgainError,
-    backoff,
-    failure,
-    retry_after,
-    server_message,
-)
-from evalkit.engines.openai.served import choose
-from evalkit.errors import (
-    EngineError,
-    EngineUnavailableError,
-    EvalkitError,
-    InfrastructureError,
-    one_line,
-)
+from evalkit.engines.openai.retry import BusyError, MovedError, Patience, TryAgainError, backoff
+from evalkit.errors import EngineError, EngineUnavailableError, EvalkitError, one_line
 
 if TYPE_CHECKING:
-    import aiohttp
-
-    from evalkit.engines.openai.body import BodyBuilder, StreamedBody
-
-_MODELS_TIMEOUT_S = 30.0
-_CONNECT_TIMEOUT_S = 30.0
-# Below the 5 s after which uvicorn, and with it vLLM, drops idle connections: a request on a
-# connection that is just being dropped would be lost.
-_KEEPALIVE_S = 4.0
+    from evalkit.engines.openai.body import BodyBuilder
+    from evalkit.engines.openai.pool import Pool
+    from evalkit.engines.openai.replica import Replica
 
 
 class OpenAIEngine:
-    """An engine that asks a server.
+    """An engine that asks one server, or several that serve the same model.
 
-    Images travel as their files' own bytes, and large requests are streamed. The key is read from
-    the environment at `start` and appears in no error, record or repr.
+    Images travel as their files' own bytes, by reference where the server is found to take references, and
+    large requests are sent piece by piece. Replies come as streams where the server streams: time to first
+    token and decode time are then measured on this side's clock, so the way there and back, the upload of
+    images and the server's own queue are in the first. The key is read from the environment at `start` and
+    appears in no error, record or repr.
 
     Args:
-        base_url: up to and including the version, e.g. `http://localhost:8000/v1`.
+        base_url: up to and including the version, e.g. `http://localhost:8000/v1`; several are replicas.
         model: name as served; None takes the only model of the server.
         api_key_env: name of the environment variable that holds the key, if the server wants one.
         timeout_s: limit of each try, in seconds.
         attempts: tries a request gets.
-        connections: requests at the server at once; further ones wait, outside their time limit.
+        connections: requests at one server at once at the most; further ones wait, outside their time limit.
         backoff_s: upper end of the first wait between tries; doubles each time.
+        silence_s: limit between two pieces of a stream.
+        busy_s: how long in all a request lets itself be put off by a server that is overloaded (429).
+        outage_s: how long requests wait for a server that cannot be reached any more.
+        stream: ask for replies in pieces.
+        references: find out at the start whether images can go by reference.
     """
 
     def __init__(
         self,
         *,
-        base_url: str,
+        base_url: str | Sequence[str],
         model: str | None = None,
         api_key_env: str = "OPENAI_API_KEY",
         timeout_s: float = 600.0,
         attempts: int = 5,
         connections: int = 256,
         backoff_s: float = 0.5,
+        silence_s: float = 120.0,
+        busy_s: float = 900.0,
+        outage_s: float = 120.0,
+        stream: bool = False,
+        references: bool = True,
     ) -> None:
-        if timeout_s <= 0 or attempts < 1 or connections < 1 or backoff_s < 0:
-            raise EvalkitError("timeout_s, attempts and connections must be positive, backoff_s not negative")
+        if min(timeout_s, silence_s) <= 0 or attempts < 1 or connections < 1 or min(backoff_s, busy_s, outage_s) < 0:
+            raise EvalkitError("time limits, attempts and connections must be positive, waits not negative")
+        urls = [base_url] if isinstance(base_url, str) else list(dict.fromkeys(base_url))
+        if not urls:
+            raise EvalkitError("base_url is empty; write e.g. http://localhost:8000/v1")
         self.model = model
-        self._credentials = Credentials(base_url, api_key_env)
-        self._url = ""
-        self._endpoint = ""
-        self._timeout_s = timeout_s
-        self._attempts = attempts
+        self._credentials = [Credentials(url, api_key_env) for url in urls]
+        self._patience = Patience(
+            timeout_s=timeout_s,
+            silence_s=silence_s,
+            attempts=attempts,
+            backoff_s=backoff_s,
+            busy_s=busy_s,
+            outage_s=outage_s,
+        )
         self._connections = connections
-        self._backoff_s = backoff_s
-        self._dialect = chat.Dialect()
-        self._answered = False
-        self._http: aiohttp.ClientSession | None = None
+        self._stream = stream
+        self._references = references
+        self._replicas: list[Replica] = []
+        self._pool: Pool | None = None
         self._bodies: BodyBuilder | None = None
 
     def __repr__(self) -> str:
-        return f"OpenAIEngine(base_url={self._url!r}, model={self.model!r})"
+        urls = ", ".join(replica.url for replica in self._replicas)
+        return f"OpenAIEngine(base_url={urls!r}, model={self.model!r})"
 
     async def start(self) -> dict[str, Any]:
-        """Reach the server and find the model.
+        """Reach every server and find the model.
 
         Returns:
-            kind, base_url (without credentials), model, and where the server tells them
-            max_model_len and server.
+            kind, base_url (without credentials), model, media (how images go: "data", "id", "file",
+            "id+file"), and where the server tells them max_model_len and server.
 
         Raises:
-            InfrastructureError: the server cannot be reached or does not work.
-            EvalkitError: the URL, the key or the model's name is wrong.
+            InfrastructureError: a server cannot be reached or does not work.
+            EvalkitError: a URL, the key or the model's name is wrong, or the replicas differ.
         """
-        import aiohttp
-
         from evalkit.engines.openai.body import BodyBuilder
+        from evalkit.engines.openai.pool import Pool
+        from evalkit.engines.openai.replica import Replica
 
         await self.close()
-        self._url = self._credentials.resolve()
-        self._endpoint = f"{self._url}/chat/completions"
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
-            timeout=aiohttp.ClientTimeout(total=self._timeout_s, sock_connect=_CONNECT_TIMEOUT_S),
-            headers={**self._credentials.headers, "Content-Type": "application/json"},
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
-        self._bodies = BodyBuilder()
-        self._slots = asyncio.Semaphore(self._connections)
+        self._bodies = bodies = BodyBuilder()
         try:
-            status, headers, raw = await self._models()
-            card = choose(f"{self._url}/models", self.model, self._credentials, status, raw)
+            self._replicas = [
+                Replica(credentials, self._patience, self._connections, bodies, stream=self._stream)
+                for credentials in self._credentials
+            ]
+            opening = (replica.open(self.model, references=self._references) for replica in self._replicas)
+            servers = await asyncio.gather(*opening, return_exceptions=True)
+            for server in servers:
+                if isinstance(server, BaseException):
+                    raise server
+            first = self._replicas[0]
+            for other in self._replicas[1:]:
+                if other.identity != first.identity:
+                    raise EvalkitError(
+                        f"the servers differ: {first.url} has {first.identity}, {other.url} has {other.identity}; "
+                        "replicas must serve the same weights with the same context length"
+                    )
         except BaseException:
             await self.close()
             raise
-        self.model = card["id"]
-        self._dialect = chat.Dialect.of(card)
-        server = one_line(self._credentials.redact(headers.get("Server", "")), 80)
-        found = {"max_model_len": card.get("max_model_len"), "server": server or None}
+        self._pool = Pool(self._replicas, self._patience)
+        self.model, card = first.model, first.card
+        root = card.get("root", self.model)
+        found = {"max_model_len": card.get("max_model_len"), "server": servers[0]}
         return {
             "kind": "openai",
-            "base_url": self._url,
+            "base_url": ", ".join(replica.url for replica in self._replicas),
             "model": self.model,
-            "identity": f"{self.model} ({root})"
-            if (root := card.get("root", self.model)) != self.model
-            else self.model,
+            "identity": f"{self.model} ({root})" if root != self.model else self.model,
+            "media": ", ".join(dict.fromkeys(replica.media.kind for replica in self._replicas)),
             **{name: value for name, value in found.items() if value is not None},
         }
+
+    def facts(self) -> list[dict[str, Any]]:
+        """What came to light of each server since the start.
+
+        Returns:
+            Of each: base_url, streamed (whether replies still come in pieces), the most requests that were there
+            at once, the lowest limit on them, megabytes sent, and references to images that it had or lacked.
+        """
+        return [
+            {
+                "base_url": replica.url,
+                "streamed": replica.streams,
+                "most_at_once": replica.limiter.peak,
+                "lowest_limit": replica.limiter.least,
+                "sent_mb": round(replica.sent_bytes / 1e6, 3),
+                "media": {"kind": replica.media.kind, "known": replica.media.hits, "unknown": replica.media.misses},
+            }
+            for replica in self._replicas
+        ]
 
     async def generate(self, request: Request) -> Completion:
         """Continue the conversation; failures that may pass are tried again.
 
+        Waiting that leaves the server idle for this request (for a slot, after a refusal for load, while no
+        server is up, between tries) is the completion's `timing.queue_s`.
+
         Raises:
             ContextLengthError: the conversation does not fit.
-            EngineUnavailableError: the server refuses every request (key, model, quota), or the
+            EngineUnavailableError: the server refuses every request (key, model, quota) or is gone, or the
                 engine is not started.
             EngineError: refused, or every try failed.
             DataError: an image of the request cannot be read.
         """
-        if self._bodies is None or self.model is None:
+        pool, patience = self._pool, self._patience
+        if pool is None:
             raise EngineUnavailableError("the engine is not started, or closed already")
-        try:
-            document, marker, images = chat.encode(request, self.model, self._dialect)
-        except UnicodeEncodeError:
-            raise EngineError("a message holds lone surrogates, which cannot be sent as JSON") from None
-        body = await self._bodies.build(document, marker, images)
-        for failures in range(self._attempts):
+        failures = put_off = 0
+        waited_s = busy_s = 0.0
+        while True:
+            arrived = time.perf_counter()
+            replica = await pool.place(request.key)
+            waited_s += time.perf_counter() - arrived
+            arrived = time.perf_counter()
             try:
-                async with self._slots:
-                    completion = await self._try(body(), request.stop)
+                completion = await replica.generate(request)
+            except MovedError:
+                waited_s += time.perf_counter() - arrived
+                continue
+            except BusyError as error:
+                put_off += 1
+                # longer only while nothing comes through at all: else the limit on requests has seen to it
+                wait_s = backoff(max(1, replica.limiter.cuts), patience.backoff_s, error.wait_s)
+                busy_s += wait_s
+                if busy_s > patience.busy_s:
+                    raise EngineError(
+                        f"{replica.url}: put off {put_off} times because of the server's load, gave up after "
+                        f"{patience.busy_s:g} s of waiting; lower --concurrency or ask for a higher rate limit; "
+                        f"the last: {one_line(error)}"
+                    ) from None
             except TryAgainError as error:
-                last = error
-                if error.costly and failures:
-                    # a server that is silent for two whole time limits will not answer the third try
-                    break
+                failures += 1
+                pool.failed(replica, error)
+                # a server that is silent for two whole time limits will not answer the third try
+                if failures == patience.attempts or (error.costly and failures > 1):
+                    raise EngineError(
+                        f"{replica.url}: gave up after {failures} tries; the last: {one_line(error)}"
+                    ) from None
+                wait_s = 0.0 if pool.has_other(replica) else backoff(failures, patience.backoff_s, error.wait_s)
             else:
-                self._answered = True
-                return msgspec.structs.replace(completion, retries=failures) if failures else completion
-            if failures + 1 < self._attempts:
-                await asyncio.sleep(backoff(failures + 1, self._backoff_s, last.wait_s))
-        raise EngineError(f"{self._url}: gave up after {failures + 1} tries; the last: {one_line(last)}")
+                pool.succeeded(replica)
+                break
+            waited_s += wait_s
+            await asyncio.sleep(wait_s)
+        if not (failures or put_off or waited_s > 1e-4):
+            return completion
+        timing = msgspec.structs.replace(completion.timing, queue_s=(completion.timing.queue_s or 0.0) + waited_s)
+        return msgspec.structs.replace(completion, retries=failures + put_off, timing=timing)
+
+    def abandon(self, why: str) -> None:
+        """The servers are known to be gone for good: requests fail with `why` from now on."""
+        if self._pool is not None:
+            self._pool.abandon(why)
 
     async def close(self) -> None:
         """Drop all connections; safe to call twice."""
-        http, self._http = self._http, None
+        pool, self._pool = self._pool, None
         bodies, self._bodies = self._bodies, None
         if bodies is not None:
             bodies.close()
-        if http is not None:
-            await http.close()
-
-    async def _try(self, body: bytes | StreamedBody, stop: tuple[str, ...]) -> Completion:
-        import aiohttp
-
-        if self._http is None:
-            raise EngineUnavailableError("the engine was closed")
-        try:
-            async with self._http.post(self._endpoint, data=body, allow_redirects=False) as reply:
-                status, headers, raw = reply.status, reply.headers, await reply.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if not isinstance(body, bytes) and body.failure is not None:
-                raise body.failure from None
-            raise TryAgainError(self._reason(error, self._timeout_s), costly=isinstance(error, TimeoutError)) from None
-        if status != 200:
-            raise self._failure(status, headers, raw)
-        try:
-            completion = chat.decode(raw, stop)
-        except chat.BadReplyError as error:
-            raise self._bad_reply(raw, str(error)) from None
-        if completion.finish_reason == "content_filter" and not completion.text.strip():
-            raise EngineError(f"{self._url}: the server's content filter withheld the reply")
-        text = self._credentials.redact_answer(completion.text)
-        return completion if text is completion.text else msgspec.structs.replace(completion, text=text)
-
-    def _failure(self, status: int, headers: Any, raw: bytes) -> EngineError | TryAgainError:
-        if 300 <= status < 400:
-            place = one_line(self._credentials.redact(headers.get("Location", "elsewhere")), 200)
-            return EngineUnavailableError(f"{self._url} redirects to {place}: give that server's own base_url")
-        message = self._credentials.redact(server_message(raw))
-        meant = failure(status, message, retry_after(headers.get("Retry-After")))
-        if self._answered and status in (403, 404) and isinstance(meant, EngineUnavailableError):
-            # it has answered others: it is this request that it does not take, e.g. a moderated question
-            return EngineError(f"the server refuses the request ({status}: {one_line(message)})")
-        return meant
-
-    def _bad_reply(self, raw: bytes, reason: str) -> EngineError | TryAgainError:
-        """A 200 that is no completion: an error object says what it is, anything else may pass."""
-        try:
-            error = msgspec.json.decode(raw).get("error")
-        except (msgspec.MsgspecError, ValueError, RecursionError, AttributeError):
-            error = None
-        if not error:
-            # Cut only after redacting, or half a secret may be left.
-            start = one_line(self._credentials.redact(raw.decode("utf-8", "replace")), 80)
-            return TryAgainError(f"{one_line(self._credentials.redact(reason), 160)}; it begins: {start}")
-        code = error.get("code") if isinstance(error, dict) else None
-        message = self._credentials.redact(server_message(raw))
-        meant = failure(code if isinstance(code, int) and 400 <= code < 600 else 400, message)
-        if isinstance(code, int) or type(meant) is not EngineError:
-            return meant
-        return TryAgainError(f"200 with an error: {one_line(message)}")
-
-    def _reason(self, error: BaseException, limit_s: float) -> str:
-        if isinstance(error, TimeoutError):
-            return f"no reply within {limit_s:g} s"
-        return one_line(f"{type(error).__name__}: {self._credentials.redact(str(error))}", 200)
-
-    async def _models(self) -> tuple[int, Any, bytes]:
-        """What the server answers when asked for its models."""
-        import aiohttp
-
-        assert self._http is not None
-        limit_s = min(_MODELS_TIMEOUT_S, self._timeout_s)
-        limit = aiohttp.ClientTimeout(total=limit_s)
-        url = f"{self._url}/models"
-        for failures in range(1, self._attempts + 1):
-            try:
-                async with self._http.get(url, timeout=limit, allow_redirects=False) as reply:
-                    status, headers, raw = reply.status, reply.headers, await reply.read()
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise InfrastructureError(
-                    f"cannot reach {url} ({self._reason(error, limit_s)}): start the server or mend base_url"
-                ) from None
-            if 300 <= status < 400:
-                raise EvalkitError(str(self._failure(status, headers, raw)))
-            if failures == self._attempts or not (status in RETRIED_STATUS or status >= 500):
-                break
-            await asyncio.sleep(backoff(failures, self._backoff_s, retry_after(headers.get("Retry-After"))))
-        return status, headers, raw
+        if pool is not None:
+            await pool.close()
+        for replica in self._replicas:
+            await replica.close()

@@ -18,6 +18,8 @@ RETRY_AFTER_CAP_S = 60.0
 BACKOFF_CAP_S = 30.0
 """Longest wait of evalkit's own before another try."""
 RETRIED_STATUS = frozenset({408, 409, 425, 429})
+BUSY_STATUS = frozenset({429, 529})
+"""The server works and has too much to do: back-pressure, no failure."""
 _GONE_STATUS = frozenset({401, 402, 403, 404, 405})
 _CONTEXT = re.compile(
     r"maximum context length|context_length_exceeded|exceed_context_size|maximum model length"
@@ -29,18 +31,48 @@ _CONTEXT = re.compile(
 _random = random.Random()
 
 
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a request is worth waiting for; all in seconds but `attempts`.
+
+    Attributes:
+        timeout_s: of each try, from sending it to its last byte.
+        silence_s: between two pieces of a reply that has begun to come.
+        attempts: tries a request gets; being put off for load (429, 529) does not count.
+        backoff_s: upper end of the first wait between tries; doubles each time.
+        busy_s: waiting in all while the server puts a request off for load.
+        outage_s: waiting while no server can be reached.
+    """
+
+    timeout_s: float = 600.0
+    silence_s: float = 120.0
+    attempts: int = 5
+    backoff_s: float = 0.5
+    busy_s: float = 900.0
+    outage_s: float = 120.0
+
+
 class TryAgainError(Exception):
     """One try failed in a way that another may not.
 
     Attributes:
         wait_s: what the server asked for, if anything.
-        costly: the try took the whole time limit.
+        costly: the try took a whole time limit.
+        overload: the server has too much to do.
     """
 
-    def __init__(self, reason: str, wait_s: float | None = None, costly: bool = False) -> None:
+    def __init__(self, reason: str, wait_s: float | None = None, costly: bool = False, overload: bool = False) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
         self.costly = costly
+        self.overload = overload
+
+
+class BusyError(TryAgainError):
+    """The server put the request off because of its load."""
+
+
+class MovedError(Exception):
+    """The server was taken out before the request was sent: another one gets it."""
 
 
 def backoff(failures: int, base_s: float, wait_s: float | None = None) -> float:
@@ -101,8 +133,10 @@ def failure(status: int, message: str, wait_s: float | None = None) -> EngineErr
         return ContextLengthError(f"the conversation does not fit the model's context ({line})")
     if status == 429 and "insufficient_quota" in message:
         return EngineUnavailableError(f"the server's quota is used up ({line})")
+    if status in BUSY_STATUS:
+        return BusyError(line, wait_s, overload=True)
     if status in RETRIED_STATUS or status >= 500:
-        return TryAgainError(line, wait_s)
+        return TryAgainError(line, wait_s, overload=status == 503)
     if status in _GONE_STATUS:
         return EngineUnavailableError(f"the server refuses all requests ({line})")
     return EngineError(f"the server refuses the request ({line})")

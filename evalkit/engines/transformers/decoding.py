@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from evalkit.engines.base import Completion, Request, cut_at_stop
+from evalkit.engines.pixels import Seen
 from evalkit.records import Timing, Usage
 
 Tensors = dict[str, torch.Tensor]
@@ -29,6 +30,7 @@ class Row:
         image_tokens: image placeholders in the prompt.
         arrived: `time.perf_counter()` at arrival.
         abandoned: whether nobody waits any more; asked once a step.
+        seen: what the processor made of the request's images.
     """
 
     request: Request
@@ -38,6 +40,7 @@ class Row:
     image_tokens: int
     arrived: float
     abandoned: Callable[[], bool]
+    seen: tuple[Seen, ...] = ()
 
 
 class Decoder:
@@ -101,6 +104,7 @@ class Decoder:
                 ttft_s=ends.first - started,
                 decode_s=ends.times[i] - ends.first,
             ),
+            images=row.seen,
         )
 
 

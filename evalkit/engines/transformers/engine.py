@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evalkit.engines.transformers.inputs import InputBuilder, Prepared
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
+_ATTENTION = ("sdpa", "eager", "flash_attention_2")
 
 
 class TransformersEngine:
@@ -45,6 +46,8 @@ class TransformersEngine:
             which is what a lack of memory looks like.
         min_pixels: replaces the image processor's lower bound on an image's pixels.
         max_pixels: replaces its upper bound.
+        attention: "sdpa", "eager" or "flash_attention_2".
+        compiled: run the model through `torch.compile`: slow to start (minutes for a large model), then faster.
     """
 
     def __init__(
@@ -57,9 +60,13 @@ class TransformersEngine:
         max_batch: int = 64,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
+        attention: str = "sdpa",
+        compiled: bool = False,
     ) -> None:
         if dtype not in _DTYPES:
             raise EvalkitError(f"dtype {one_line(dtype, 40)!r} is not one of {', '.join(_DTYPES)}")
+        if attention not in _ATTENTION:
+            raise EvalkitError(f"attention {one_line(attention, 40)!r} is not one of {', '.join(_ATTENTION)}")
         if max_batch < 1:
             raise EvalkitError(f"max_batch is {max_batch}, but must be at least 1")
         self._weights = weights
@@ -67,6 +74,8 @@ class TransformersEngine:
         self._dtype = dtype
         self._device = device
         self._max_batch = max_batch
+        self._attention = attention
+        self._compiled = compiled
         self._pixels = (min_pixels, max_pixels)
         self._inputs: InputBuilder | None = None
         self._decoder: Decoder | None = None
@@ -76,8 +85,9 @@ class TransformersEngine:
         """Load the model.
 
         Returns:
-            kind, weights, revision, dtype, device, max_batch, route (how inputs are built, see
-            `InputBuilder`) and the versions of torch and transformers.
+            kind, weights, revision, dtype, device, attention, compiled, max_batch, route (how inputs are
+            built, see `InputBuilder`), batch_invariant (whether an answer is the same bit by bit in any batch)
+            and the versions of torch and transformers.
 
         Raises:
             EvalkitError: the extra is missing, or the weights cannot be found or loaded.
@@ -138,6 +148,7 @@ class TransformersEngine:
                     self._weights,
                     revision=self._revision,
                     dtype=self._dtype if self._dtype == "auto" else getattr(torch, self._dtype),
+                    attn_implementation=self._attention,
                 )
             model = model.to(device).eval()
             self._inputs = InputBuilder(self._weights, self._revision, model, *self._pixels)
@@ -146,6 +157,11 @@ class TransformersEngine:
         except Exception as error:
             # Whatever goes wrong here lies in the weights, the machine or the library versions.
             raise EvalkitError(f"cannot load {self._weights}: {type(error).__name__}: {one_line(error)}") from error
+        if self._compiled:
+            # The language model alone: it runs once a token, and the shapes inside an image encoder follow from
+            # the images, so that it would be compiled anew for nearly every batch.
+            decoder = model.get_decoder()
+            decoder.forward = torch.compile(decoder.forward, dynamic=True)
         self._decoder = Decoder(model, self._inputs.tokenizer)
         return {
             "kind": "transformers",
@@ -154,7 +170,11 @@ class TransformersEngine:
             "identity": str(getattr(model.config, "_commit_hash", None) or ""),
             "dtype": str(model.dtype).removeprefix("torch."),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "attention": self._attention,
+            "compiled": self._compiled,
+            "batch_invariant": False,
             "max_batch": self._max_batch,
+            "pixels": None if self._inputs.budget is None else msgspec.to_builtins(self._inputs.budget),
             "route": self._inputs.route,
             "torch": str(torch.__version__),
             "transformers": transformers.__version__,
@@ -174,6 +194,7 @@ class TransformersEngine:
                     image_tokens=job.prepared.image_tokens,
                     arrived=job.arrived,
                     abandoned=lambda job=job: job.abandoned,  # type: ignore[misc]
+                    seen=job.prepared.seen,
                 )
                 for job in jobs
             ]

@@ -13,7 +13,8 @@ import torch
 import transformers
 
 from evalkit.engines.base import Request
-from evalkit.errors import ContextLengthError, EngineError, EvalkitError, one_line
+from evalkit.engines.pixels import PixelBudget, Seen, budget_of_processor
+from evalkit.errors import ContextLengthError, DataError, EngineError, EvalkitError, one_line
 from evalkit.images import ImageFile
 
 Tensors = dict[str, torch.Tensor]
@@ -30,6 +31,7 @@ class Prepared:
         prompt_tokens: length of the prompt.
         max_tokens: what may be generated: the request's limit within what the context leaves.
         image_tokens: image placeholders in the prompt.
+        seen: what the processor made of each image, in order; empty where it has no grids of patches.
     """
 
     tokens: Tensors
@@ -37,6 +39,7 @@ class Prepared:
     prompt_tokens: int
     max_tokens: int
     image_tokens: int
+    seen: tuple[Seen, ...] = ()
 
     @property
     def layout(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -103,8 +106,8 @@ class InputBuilder:
         """Inputs of one request.
 
         Raises:
-            DataError: an image cannot be read.
-            EngineError: the image processor or the chat template refuses the conversation.
+            DataError: an image cannot be read, or the image processor refuses it.
+            EngineError: the processor or the chat template refuses the conversation.
             ContextLengthError: the prompt leaves no room for an answer.
         """
         images = [image for message in request.messages for image in message.images]
@@ -118,7 +121,22 @@ class InputBuilder:
         if room < 1:
             raise ContextLengthError(f"the prompt has {prompt} tokens, the model's context {self._limit}")
         image_tokens = int(ids.eq(self._image_token).sum())
-        return Prepared(tokens, media, prompt, min(request.max_tokens, room), image_tokens)
+        return Prepared(tokens, media, prompt, min(request.max_tokens, room), image_tokens, self._seen(media))
+
+    @property
+    def budget(self) -> PixelBudget | None:
+        """The image processor's pixel budget; None for families whose rule is not known."""
+        return budget_of_processor(self._images)
+
+    def _seen(self, media: Tensors) -> tuple[Seen, ...]:
+        """What became of each image, from the processor's own grids (time, rows and columns of patches)."""
+        if "image_grid_thw" not in media:
+            return ()
+        patch, merge = self._images.patch_size, self._images.merge_size
+        return tuple(
+            Seen(width=columns * patch, height=rows * patch, tokens=frames * rows * columns // merge**2)
+            for frames, rows, columns in media["image_grid_thw"].tolist()
+        )
 
     def _agrees(self) -> bool:
         """Whether own assembly gives exactly what the model's processor gives, on a small conversation."""
@@ -207,7 +225,7 @@ class InputBuilder:
             try:
                 inputs = self._images(images=[picture], return_tensors="pt")
             except Exception as error:
-                raise EngineError(f"the image processor refuses {image.name}: {one_line(error)}") from error
+                raise DataError(f"the image processor refuses {image.name}: {one_line(error)}") from error
             return {name: self._cast(value) for name, value in inputs.items()}
 
         return self._cache.get(image.header.sha256, process)

@@ -1,0 +1,114 @@
+"""A stored run under today's rules: what changes, shown or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from evalkit.analysis.transitions import transitions, verdict_name
+from evalkit.cli._console import Console, plain
+from evalkit.cli._finish import finish_run
+from evalkit.cli._tasks import check_rule
+from evalkit.content import find_tasks, reopen_task, task_named
+from evalkit.errors import EvalkitError, ExitCode
+from evalkit.records import AGENT, Outcome, Record, Rule
+from evalkit.runs.folder import RunInfo, read_info
+from evalkit.runs.rescore import Change, rescore, scored_again, visible
+from evalkit.runs.store import Key, RunStore, latest_records
+from evalkit.task import Task
+
+EXAMPLES = 3
+"""Rows shown of each transition."""
+
+
+def show_changes(run: Path, task_dirs: Sequence[Path], rule: Rule) -> ExitCode:
+    """Show which verdicts would change and why; nothing is written.
+
+    Raises:
+        EvalkitError: no such run or task, or the task has no such rule.
+    """
+    console = Console()
+    _, task = _open(run, task_dirs, rule)
+    records = latest_records(run)
+    changes = visible(scored_again(task, records))
+    how = f"; nothing is written (evalkit score {run} writes it)" if changes else ""
+    console.print(f"{len(changes)} of {len(records)} verdicts would change{how}", markup=False, soft_wrap=True)
+    _print(console, changes, rule)
+    if changes:
+        before, after = list(records.values()), [*(dict(records) | {c.new.key: c.new for c in changes}).values()]
+        console.print(f"accuracy, of scored rows: {_accuracy(before, rule)} -> {_accuracy(after, rule)}")
+    return ExitCode.OK
+
+
+def score_again(run: Path, task_dirs: Sequence[Path], rule: Rule, allowed_errors: float) -> ExitCode:
+    """Score a run, append what changed, and show its figures.
+
+    Raises:
+        EvalkitError: see `show_changes`; or the folder cannot be written.
+    """
+    console = Console()
+    info, task = _open(run, task_dirs, rule)
+    records: Mapping[Key, Record] = latest_records(run)
+    with RunStore(run) as store:
+        changes = rescore(task, records, store)
+    console.print(f"{len(changes)} of {len(records)} verdicts changed", markup=False)
+    _print(console, changes, rule)
+    return finish_run(run, info, task, console, allowed_errors, rule)
+
+
+def _open(run: Path, task_dirs: Sequence[Path], rule: Rule) -> tuple[RunInfo, Task]:
+    info = read_info(run)
+    asked = info.config["task"]
+    task = reopen_task(task_named(asked["name"], find_tasks(task_dirs)), asked)
+    if problem := check_rule(task, rule):
+        raise EvalkitError(problem)
+    return info, task
+
+
+def _print(console: Console, changes: Sequence[Change], rule: Rule) -> None:
+    mine = [change for change in changes if _seen(change.old.outcome, rule) != _seen(change.new.outcome, rule)]
+    groups = transitions(mine, rule)
+    if groups:
+        table = Table("was", "is now", title_justify="left")
+        table.add_column("rows", justify="right")
+        for group in groups:
+            same = " (another answer)" if group.old == group.new else ""
+            table.add_row(plain(group.old), plain(group.new) + same, str(len(group.rows)))
+        console.print(table)
+    for group in groups:
+        console.print(f"[bold]{plain(group.old)} -> {plain(group.new)}[/bold]")
+        for old, new in group.rows[:EXAMPLES]:
+            console.print(f"  {plain(old.sample.id, 80)}: {_answer(old, rule)} -> {_answer(new, rule)}", soft_wrap=True)
+            console.print(f"      {_tail(new)}", style="dim", soft_wrap=True)
+        if len(group.rows) > EXAMPLES:
+            console.print(f"  and {len(group.rows) - EXAMPLES} more")
+    if len(mine) < len(changes):
+        other = "official" if rule is Rule.STRICT else "strict"
+        console.print(f"{len(changes) - len(mine)} of them only under the {other} rule (--rule {other})")
+
+
+def _seen(outcome: Outcome, rule: Rule) -> tuple[str, str | None]:
+    return verdict_name(outcome, rule), outcome.official_answer if rule is Rule.OFFICIAL else outcome.answer
+
+
+def _answer(record: Record, rule: Rule) -> str:
+    """The answer and how it was found, or why there is none."""
+    outcome = record.outcome
+    answer = outcome.official_answer if rule is Rule.OFFICIAL else outcome.answer
+    shown = "no answer" if answer is None else plain(repr(answer), 60)
+    why = outcome.error if outcome.verdict.is_error else outcome.reason if rule is Rule.STRICT else ""
+    return f"{shown} ({plain(why, 120)})" if why else shown
+
+
+def _tail(record: Record) -> str:
+    """The end of the response on one line."""
+    response = record.trajectory.response
+    return f"right: {plain(record.sample.answer, 40)}; response ends: {plain(repr(response[-80:]), 120)}"
+
+
+def _accuracy(records: Iterable[Record], rule: Rule) -> str:
+    scored = [record for record in records if record.arm == AGENT and not record.outcome.verdict.is_error]
+    right = sum(record.outcome.right(rule) for record in scored)
+    return f"{right / len(scored):.1%} ({right} of {len(scored)})" if scored else "not available"

@@ -1,0 +1,142 @@
+"""Several servers of one model: which trajectory goes to which, and what happens when one is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from evalkit.engines.openai.replica import Replica
+from evalkit.engines.openai.retry import MovedError, Patience
+from evalkit.errors import EngineUnavailableError, EvalkitError, one_line
+
+_STRIKES = 3
+"""Failures in a row, with no completion between them, after which a server is taken out."""
+_LONGEST_PAUSE_S = 60.0
+_MOST_PLACES = 2**16
+
+
+class Pool:
+    """Places trajectories on replicas and keeps watch over those that fail.
+
+    A trajectory stays where it began, so that its prefix and its images are found in the server's caches; a new
+    one goes where the fewest requests are. A replica that fails `_STRIKES` times in a row is taken out; after a
+    pause that doubles each time it is asked for its model and, if that is still the same, taken back: the next
+    failure takes it out again.
+
+    Args:
+        replicas: opened already.
+        patience: how long to wait while all of them are out.
+    """
+
+    def __init__(self, replicas: Sequence[Replica], patience: Patience) -> None:
+        self.replicas = replicas
+        self._patience = patience
+        self._places: OrderedDict[str, Replica] = OrderedDict()
+        self._counts = dict.fromkeys(replicas, 0)
+        self._pauses = dict.fromkeys(replicas, 0)
+        self._watches: set[asyncio.Task[None]] = set()
+        self._back = asyncio.Event()
+        self._dark_since: float | None = None
+        self._last = ""
+        self._gone = ""
+
+    async def place(self, key: str) -> Replica:
+        """The replica for the trajectory called `key`, waiting while none is up.
+
+        Raises:
+            EngineUnavailableError: none came up in time, or none ever will.
+        """
+        while True:
+            if self._gone:
+                raise EngineUnavailableError(self._gone)
+            if (found := self._pick(key)) is not None:
+                return found
+            await self._wait()
+
+    def succeeded(self, replica: Replica) -> None:
+        """A request came through."""
+        replica.failures = 0
+        if self._pauses[replica]:
+            self._pauses[replica] = 0
+
+    def failed(self, replica: Replica, why: Exception) -> None:
+        """A try failed at `replica` in a way that may be the server's end."""
+        replica.failures += 1
+        self._last = f"{replica.url}: {one_line(why)}"
+        if replica.up and replica.failures >= _STRIKES:
+            replica.up = False
+            replica.limiter.turn_away(MovedError)
+            if not any(other.up for other in self.replicas):
+                self._dark_since = time.monotonic()
+                self._back.clear()
+            watch = asyncio.create_task(self._watch(replica))
+            self._watches.add(watch)
+            watch.add_done_callback(self._watches.discard)
+
+    def has_other(self, replica: Replica) -> bool:
+        """Whether a request that failed at `replica` would go to another one now."""
+        return not replica.up and any(other.up for other in self.replicas)
+
+    def abandon(self, why: str) -> None:
+        """No request can succeed any more; those that wait or come are told `why`."""
+        self._gone = self._gone or why
+        self._back.set()
+
+    async def close(self) -> None:
+        """End all watches."""
+        self.abandon("the engine is not started, or closed already")
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+
+    def _pick(self, key: str) -> Replica | None:
+        if len(self.replicas) == 1:
+            return self.replicas[0] if self.replicas[0].up else None
+        placed = self._places.get(key)
+        if placed is not None and placed.up:
+            self._places.move_to_end(key)
+            return placed
+        up = [replica for replica in self.replicas if replica.up]
+        if not up:
+            return None
+        best = min(up, key=lambda replica: (replica.limiter.load / replica.limiter.limit, self._counts[replica]))
+        self._counts[best] += 1
+        self._places[key] = best
+        if len(self._places) > _MOST_PLACES:
+            self._places.popitem(last=False)
+        return best
+
+    async def _wait(self) -> None:
+        assert self._dark_since is not None
+        left = self._dark_since + self._patience.outage_s - time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, left)):
+                await self._back.wait()
+                return
+        which = "the server is" if len(self.replicas) == 1 else f"all {len(self.replicas)} servers are"
+        raise EngineUnavailableError(
+            f"{which} gone and did not come back within {self._patience.outage_s:g} s (the last: {self._last}); "
+            "start it and run the same command again"
+        )
+
+    async def _watch(self, replica: Replica) -> None:
+        """Ask a replica that was taken out until it is there again."""
+        while True:
+            self._pauses[replica] += 1
+            await asyncio.sleep(min(_LONGEST_PAUSE_S, self._patience.backoff_s * 2.0 ** self._pauses[replica]))
+            try:
+                await replica.check()
+            except EngineUnavailableError as error:
+                self.abandon(str(error))
+                return
+            except EvalkitError as error:
+                self._last = one_line(error)
+                continue
+            replica.up = True
+            replica.failures = _STRIKES - 1
+            self._dark_since = None
+            self._back.set()
+            return
