@@ -50,6 +50,7 @@ def e2e(session: nox.Session) -> None:
         session.run(
             f"{served}/bin/python", "-m", "pip", "uninstall", "-q", "-y", "torchaudio", "torchcodec", external=True
         )
+    session.run(f"{served}/bin/python", "-m", "pip", "install", "-q", "-e", ".", external=True)
     lmms = session.create_tmp() + "/lmms"
     if not Path(lmms).exists():
         session.run("python", "-m", "venv", lmms)
@@ -68,5 +69,6 @@ def e2e(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """The figures in docs/performance.md."""
-    session.install("-e", ".[hf]")
-    session.run("python", "benchmarks/harness_overhead.py", *session.posargs)
+    session.install("-e", ".[hf,jupyter]")
+    for figures in session.posargs or ("harness_overhead", "engines", "sandbox", "scoring", "stats"):
+        session.run("python", f"benchmarks/{figures}.py")

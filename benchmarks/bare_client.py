@@ -2,7 +2,9 @@
 
 Request bodies are built from the files' own bytes and posted with aiohttp under uvloop.
 
-usage: python bare_client.py ITEMS.jsonl CONCURRENCY BASE_URL
+usage: python bare_client.py ITEMS.jsonl CONCURRENCY BASE_URL [TURNS]
+
+With two turns a row's second request repeats the first, and the call that came back and the tool's word.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import msgspec
 import uvloop
 
 
-async def _main(items: list[dict[str, str]], concurrency: int, url: str) -> None:
+async def _main(items: list[dict[str, str]], concurrency: int, url: str, turns: int) -> None:
     slots = asyncio.Semaphore(concurrency)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as http:
 
@@ -28,13 +30,17 @@ async def _main(items: list[dict[str, str]], concurrency: int, url: str) -> None
                 data = base64.b64encode(Path(item["image"]).read_bytes())  # noqa: ASYNC240
                 image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,@"}}
                 content = [image, {"type": "text", "text": item["question"]}]
-                messages = [{"role": "user", "content": content}]
-                frame = msgspec.json.encode({"model": "mock", "max_tokens": 512, "messages": messages})
-                # the image is put in as bytes: a JSON encoder would look at each of its characters
-                body = data.join(frame.split(b"@", 1))
-                headers = {"content-type": "application/json"}
-                async with http.post(f"{url}/chat/completions", data=body, headers=headers) as reply:
-                    return msgspec.json.decode(await reply.read())["choices"][0]["message"]["content"]
+                messages: list[dict[str, object]] = [{"role": "user", "content": content}]
+                said = ""
+                for _ in range(turns):
+                    frame = msgspec.json.encode({"model": "mock", "max_tokens": 512, "messages": messages})
+                    # the image is put in as bytes: a JSON encoder would look at each of its characters
+                    body = data.join(frame.split(b"@", 1))
+                    headers = {"content-type": "application/json"}
+                    async with http.post(f"{url}/chat/completions", data=body, headers=headers) as reply:
+                        said = msgspec.json.decode(await reply.read())["choices"][0]["message"]["content"]
+                    messages += [{"role": "assistant", "content": said}, {"role": "user", "content": "1"}]
+                return said
 
         start = time.perf_counter()
         await asyncio.gather(*map(one, items))
@@ -43,4 +49,4 @@ async def _main(items: list[dict[str, str]], concurrency: int, url: str) -> None
 
 if __name__ == "__main__":
     rows = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]
-    uvloop.run(_main(rows, int(sys.argv[2]), sys.argv[3]))
+    uvloop.run(_main(rows, int(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 1))

@@ -34,9 +34,10 @@ class Cost(NamedTuple):
 
 
 @contextmanager
-def served() -> Iterator[str]:
+def served(*options: str) -> Iterator[str]:
     """The mock server's base URL."""
-    process = subprocess.Popen([sys.executable, HERE / "mock_server.py"], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, str(HERE / "mock_server.py"), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"

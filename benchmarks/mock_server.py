@@ -3,6 +3,7 @@
 It reads a request to its declared length and answers at once: in one piece, or, where the end of the request
 asks for a stream, as server-sent events of one token each. Nothing else of a request is looked at. With --slots it
 imitates an engine of that many slots that takes --delay-ms for each request and refuses what does not fit (429).
+With --tools a conversation without an assistant's turn at its end is answered with a call of the Python tool.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import cast
 
 _ASKED = b'"stream":true'
 _TAIL = 512
+_CALL_TEXT = '<tool_call>\n{"name": "python", "arguments": {"code": "1"}}\n</tool_call>'
+_CALLED = b'"role":"assistant"'
 ANSWER = "<reason>It is plain to see.</reason>\n<answer>A</answer>"
 
 
@@ -23,16 +26,15 @@ def _json(body: object) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(data) + data
 
 
-COMPLETION = _json(
-    {
-        "id": "x",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "mock",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": ANSWER}}],
-        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
-    }
-)
+def _completion(text: str) -> bytes:
+    message = {"role": "assistant", "content": text}
+    choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+    usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+    frame = {"id": "x", "object": "chat.completion", "created": 0, "model": "mock"}
+    return _json({**frame, "choices": choices, "usage": usage})
+
+
+COMPLETION = _completion(ANSWER)
 
 
 def _stream(text: str, tokens: int) -> bytes:
@@ -54,6 +56,7 @@ def _stream(text: str, tokens: int) -> bytes:
 
 
 STREAM = _stream(ANSWER, 20)
+CALL = _completion(_CALL_TEXT)
 BUSY = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n"
 MODELS = _json({"object": "list", "data": [{"id": "mock", "object": "model", "owned_by": "mock"}]})
 
@@ -65,6 +68,7 @@ class Connection(asyncio.Protocol):
     slots = 0
     delay_s = 0.0
     at_work = 0
+    tools = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport to write to."""
@@ -101,6 +105,8 @@ class Connection(asyncio.Protocol):
     def answer(self) -> None:
         """Answer the request whose body has just ended."""
         reply = STREAM if self.reply is COMPLETION and _ASKED in self.tail else self.reply
+        if Connection.tools and self.reply is COMPLETION and _CALLED not in self.tail:
+            reply = CALL
         self.tail = b""
         if not Connection.slots:
             self.transport.write(reply)
@@ -129,6 +135,8 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one; the port is printed")
     parser.add_argument("--slots", type=int, default=0, help="requests at once; 0 answers all at once")
     parser.add_argument("--delay-ms", type=float, default=200, help="of each request, with --slots")
+    parser.add_argument("--tools", action="store_true", help="call the Python tool once before the answer")
     options = parser.parse_args()
+    Connection.tools = options.tools
     Connection.slots, Connection.delay_s = options.slots, options.delay_ms / 1000
     uvloop.run(_serve(options.port))

@@ -19,6 +19,25 @@ AGENT = "agent"
 """The arm of a run itself: the agent under its protocol as it is."""
 AGAIN = "again"
 """The arm of samples that were run a second time with the same settings, to see whether answers repeat."""
+DIRECT = "direct"
+"""The arm in which the tools are taken away; a call that the model emits all the same is counted and not run."""
+FORCED = "forced"
+"""The arm in which the model is told to call a tool before it answers."""
+ISOLATED = "isolated"
+"""The arm of samples that were run one at a time, on an engine that did nothing else: for latency alone."""
+_ANSWER = "answer@"
+
+
+def answer_arm(calls: int) -> str:
+    """The arm of forced answers after `calls` calls: the agent's own trajectory, cut there and asked to answer."""
+    return f"{_ANSWER}{calls}"
+
+
+def calls_before_answer(arm: str) -> int | None:
+    """After how many calls `arm` asks for the answer; None when it is no arm of forced answers."""
+    count = arm.removeprefix(_ANSWER)
+    return int(count) if count != arm and count.isascii() and count.isdecimal() else None
+
 
 Scalar = str | int | float | bool | None
 
@@ -171,7 +190,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         text: the model's own text, as the protocol keeps it.
         finish_reason: the engine's word: "stop", "length", ...
         calls: every call emitted in this turn, in order.
-        observations: one per call; empty when the trajectory ended with this turn.
+        observations: one per call; empty when the trajectory ended with this turn. A turn without a call has one
+            where the model was told something before it went on: in `FORCED`, that a call is missing.
         retries: requests that were repeated before this generation came through.
         shown: images that this turn saw first: the sample's in turn 0, then those of the turn before, in order.
     """
@@ -205,7 +225,8 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All turns of one agent on one sample.
 
     Attributes:
-        prompt: the text of the first user turn as sent (the system prompt is in `run.json`).
+        prompt: the text of the first user turn as sent (the system prompt is in `run.json`); in an `answer_arm`,
+            of the last message before the answer: the agent's own turns before it are not repeated.
         turns: in order.
         stop: why it ended.
         error: one line, for the error stops.
@@ -307,8 +328,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of `samples.jsonl`: a sample, the trajectory on it, and its outcome.
 
     Attributes:
-        arm: which condition it belongs to: `AGENT` or `AGAIN`.
-        repeat: 0-based index when a sample is run several times.
+        arm: which condition it belongs to: `AGENT`, `AGAIN`, `DIRECT`, `FORCED`, `ISOLATED` or an `answer_arm`.
+        repeat: 0-based index when a sample is run several times in one arm.
     """
 
     version: int

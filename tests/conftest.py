@@ -10,12 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from evalkit import ImageFile
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+# A loaded machine is no failure of the code.
+settings.register_profile("evalkit", deadline=None)
+settings.load_profile("evalkit")
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -42,6 +42,7 @@ class Agent:
         limits: Limits,
         system_prompt: str | None = None,
         budget: PixelBudget | None = None,
+        insist: bool = False,
     ) -> None:
         """Set up the agent.
 
@@ -53,6 +54,7 @@ class Agent:
             limits: what one trajectory may use.
             system_prompt: in place of the protocol's own.
             budget: of the model's image processor, where the engine does not tell what images become.
+            insist: a call is required: the question says so, and a first turn without one is sent back once.
         """
         self.engine = engine
         self.protocol = protocol
@@ -60,11 +62,12 @@ class Agent:
         self.sampling = sampling
         self.limits = limits
         self.budget = budget
+        self.insist = insist
         specs = [tool.spec for tool in self.tools.values()]
         self.system_prompt = protocol.system_prompt(specs) if system_prompt is None else system_prompt
         self.declarations = tuple(spec.declaration() for spec in specs) if protocol.native_tools else ()
 
-    async def run(self, sample: Sample, key: str) -> Trajectory:
+    async def run(self, sample: Sample, key: str, earlier: Sequence[Message] = (), ask: str = "") -> Trajectory:
         """One trajectory on `sample`.
 
         Failures of the engine, the sandbox or the sample's data end the trajectory and are recorded in it.
@@ -72,31 +75,37 @@ class Agent:
         Args:
             sample: what to solve.
             key: the trajectory's name for the engine.
+            earlier: what follows the question in a conversation that is gone on with. It is not recorded again:
+                the trajectory's prompt is the last message before the new turns.
+            ask: said by the user at the end of all that.
 
         Raises:
             EngineUnavailableError: no trajectory can go on.
         """
-        return await _Run(self, sample, key).run()
+        return await _Run(self, sample, key, earlier, ask or (self.protocol.insist if self.insist else "")).run()
 
 
 class _Run:
     """The state of one trajectory."""
 
-    def __init__(self, agent: Agent, sample: Sample, key: str) -> None:
+    def __init__(self, agent: Agent, sample: Sample, key: str, earlier: Sequence[Message], ask: str) -> None:
         self.agent = agent
         self.protocol = agent.protocol
         self.limits = agent.limits
         self.sample = sample
         self.key = key
         self.toolbox = Toolbox(tuple(agent.tools.values()), sample, self.protocol.names, self.protocol.aliases)
-        self.question = self.protocol.question(sample)
-        self.messages = [Message("user", self.question)]
+        question = self.protocol.question(sample)
+        self.messages = [Message("user", question), *earlier]
+        if ask:
+            self.say(ask)
+        self.prompt = self.messages[-1].text
         if agent.system_prompt:
             self.messages.insert(0, Message("system", (agent.system_prompt,)))
         self.turns: list[Turn] = []
         self.used: Counter[str] = Counter()
         self.images = len(sample.images)
-        self.arrivals = [Arrival(part, part) for part in self.question if isinstance(part, ImageFile)]
+        self.arrivals = [] if earlier else [Arrival(part, part) for part in question if isinstance(part, ImageFile)]
         self.prompt_tokens: int | None = None
         self.context_tokens: int | None = None
         self.spent_s = 0.0
@@ -121,7 +130,7 @@ class _Run:
         finally:
             await self.toolbox.close()
         return Trajectory(
-            prompt="".join(part for part in self.question if isinstance(part, str)),
+            prompt=self.prompt,
             stop=stop,
             turns=tuple(self.turns),
             error=error,
@@ -129,10 +138,25 @@ class _Run:
             total_s=time.perf_counter() - clock + self.replayed_s,
         )
 
+    def say(self, text: str) -> None:
+        """The user's words, as a paragraph of the last message if that is the user's too.
+
+        Some chat templates refuse two messages of one role in a row, and servers join a message's texts as they
+        please.
+        """
+        last = self.messages[-1]
+        if last.role != "user":
+            self.messages.append(Message("user", (text,)))
+        elif last.parts and isinstance(last.parts[-1], str):
+            self.messages[-1] = Message("user", (*last.parts[:-1], f"{last.parts[-1]}\n\n{text}"))
+        else:
+            self.messages[-1] = Message("user", (*last.parts, text))
+
     async def check_images(self) -> None:
         """Read every image's header now, so that a broken one costs no generation."""
-        for image in self.sample.images:
-            await image.inspect()
+        for message in self.messages:
+            for image in message.images:
+                await image.inspect()
 
     async def converse(self) -> tuple[StopReason, str]:
         """Turns until the end; every turn is kept as soon as it is complete."""
@@ -145,6 +169,9 @@ class _Run:
             if self.spent_s > self.limits.seconds:
                 self.turns.append(msgspec.structs.replace(turn, calls=_not_run(reply, "the time is used up")))
                 return self.out_of_time()
+            if self.must_call(index, reply, turn):
+                self.turns.append(self.send_back(turn))
+                continue
             if not self.goes_on(reply, turn):
                 self.turns.append(msgspec.structs.replace(turn, calls=_not_run(reply, "no tools are offered")))
                 return self.ending(reply, turn)
@@ -164,6 +191,16 @@ class _Run:
         """Whether the turn's calls are run: a call cut off by the token limit is not one."""
         cut = turn.finish_reason == "length" and all(call.error for call in reply.calls)
         return bool(reply.calls) and bool(self.agent.tools) and not cut
+
+    def must_call(self, index: int, reply: Reply, turn: Turn) -> bool:
+        """Whether a call is required and the first turn, come to its own end, has none."""
+        first = self.agent.insist and index == 0 < self.limits.turns - 1
+        return first and not reply.calls and turn.finish_reason != "length"
+
+    def send_back(self, turn: Turn) -> Turn:
+        """Ask for the call that the turn should have had."""
+        self.say(self.protocol.insist_again)
+        return msgspec.structs.replace(turn, observations=(Observation(text=self.protocol.insist_again),))
 
     def ending(self, reply: Reply, turn: Turn) -> tuple[StopReason, str]:
         """Why a turn without runnable calls is the last."""
@@ -242,11 +279,7 @@ class _Run:
             call, observation = await self.dispatch(parsed)
             calls.append(call)
             observations.append(observation)
-            parts: tuple[Part, ...] = (
-                *((observation.text,) if observation.text else ()),
-                *observation.images,
-            )
-            self.messages.append(Message(self.protocol.observation_role, parts))
+            self.messages.append(shown_as(self.protocol.observation_role, observation))
         timing = msgspec.structs.replace(turn.timing, tool_s=sum(call.seconds or 0.0 for call in calls))
         return msgspec.structs.replace(turn, calls=tuple(calls), observations=tuple(observations), timing=timing)
 
@@ -300,6 +333,12 @@ class _Run:
             self.arrivals.append(Arrival(fitted, image, tool, source, box))
             self.images += 1
         return Observation(text="\n".join([*([text] if text else []), *notes]), images=tuple(images))
+
+
+def shown_as(role: str, observation: Observation) -> Message:
+    """The message that shows an observation to the model."""
+    text: tuple[Part, ...] = (observation.text,) if observation.text else ()
+    return Message(role, (*text, *observation.images))
 
 
 def _record(parsed: ParsedCall, status: CallStatus, seconds: float, error: str) -> ToolCall:

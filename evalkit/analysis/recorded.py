@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from evalkit.analysis.shares import Share, clustered_share, clusters_of
 from evalkit.records import Record, Rule
 
 
@@ -15,6 +16,7 @@ class RecordedVerdicts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         n: rows with a recorded verdict.
         right: those the recording has as right.
+        accuracy: their share.
         compared: rows with both verdicts: errors have none of evalkit's.
         only_here: right by evalkit and wrong in the recording.
         only_there: right in the recording and not by evalkit.
@@ -23,6 +25,7 @@ class RecordedVerdicts(msgspec.Struct, frozen=True, kw_only=True):
 
     n: int
     right: int
+    accuracy: Share
     compared: int
     only_here: int
     only_there: int
@@ -50,6 +53,7 @@ def recorded_verdicts(records: Sequence[Record], rule: Rule) -> RecordedVerdicts
     return RecordedVerdicts(
         n=len(known),
         right=sum(bool(record.outcome.recorded) for record in known),
+        accuracy=clustered_share([bool(record.outcome.recorded) for record in known], clusters_of(known)),
         compared=len(both),
         only_here=here,
         only_there=len(differing) - here,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from evalkit.analysis.shares import Share, clustered_share, clusters_of
 from evalkit.records import AGAIN, AGENT, Record
 
 
@@ -17,6 +18,7 @@ class RepeatCheck(msgspec.Struct, frozen=True, kw_only=True):
         same_text: pairs whose every turn has the same text.
         same_answer: pairs with the same extracted answer (or none in both).
         same_verdict: pairs with the same verdict.
+        shares: the three as shares of the pairs, by "texts", "answers" and "verdicts".
         differing: ids of the samples whose answers differ, in order.
     """
 
@@ -24,6 +26,7 @@ class RepeatCheck(msgspec.Struct, frozen=True, kw_only=True):
     same_text: int
     same_answer: int
     same_verdict: int
+    shares: dict[str, Share] = {}
     differing: tuple[str, ...] = ()
 
 
@@ -41,13 +44,19 @@ def repeat_check(records: Iterable[Record]) -> RepeatCheck | None:
         for id, b in again.items()
         if (a := first.get(id)) and not a.outcome.verdict.is_error and not b.outcome.verdict.is_error
     ]
-    differing = [a.sample.id for a, b in pairs if a.outcome.answer != b.outcome.answer]
+    same = {
+        "texts": [_texts(a) == _texts(b) for a, b in pairs],
+        "answers": [a.outcome.answer == b.outcome.answer for a, b in pairs],
+        "verdicts": [a.outcome.verdict is b.outcome.verdict for a, b in pairs],
+    }
+    clusters = clusters_of(a for a, _ in pairs)
     return RepeatCheck(
         n=len(pairs),
-        same_text=sum(_texts(a) == _texts(b) for a, b in pairs),
-        same_answer=len(pairs) - len(differing),
-        same_verdict=sum(a.outcome.verdict is b.outcome.verdict for a, b in pairs),
-        differing=tuple(differing),
+        same_text=sum(same["texts"]),
+        same_answer=sum(same["answers"]),
+        same_verdict=sum(same["verdicts"]),
+        shares={name: clustered_share(flags, clusters) for name, flags in same.items()},
+        differing=tuple(a.sample.id for (a, _), equal in zip(pairs, same["answers"], strict=True) if not equal),
     )
 
 

@@ -8,22 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from evalkit.analysis.budget import BudgetCurve, budget_curves
+from evalkit.analysis.counterfactual import Counterfactual, counterfactual
 from evalkit.analysis.recorded import RecordedVerdicts, recorded_verdicts
 from evalkit.analysis.repeat import RepeatCheck, repeat_check
+from evalkit.analysis.rollouts import RolloutFigures, rollout_figures
+from evalkit.analysis.shares import Share, clustered_share, clusters_of
 from evalkit.errors import EvalkitError, one_line
 from evalkit.records import AGENT, Record, Rule, ToolCall
-from evalkit.stats import wilson
 from evalkit.task import Metric, Task
-
-
-class Share(msgspec.Struct, frozen=True):
-    """`count` of `n` rows, with a 95 % Wilson interval; `value` is None when there are no rows."""
-
-    count: int
-    n: int
-    value: float | None
-    low: float | None = None
-    high: float | None = None
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -65,7 +58,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         outcomes: rows by verdict.
         rule: whose verdicts accuracy, categories and efficiency rest on.
         accuracy: right rows of the scored ones (errors have no score).
-        accuracy_expected: right rows of all expected ones: what is missing or failed counts as not right.
+        accuracy_expected: right rows of all expected ones: what is missing or failed counts as not right. In its
+            interval a missing row stands alone, as nothing says what it belongs to.
         other_rule: right rows of the scored ones under the other rule; None where the benchmark has no second one.
         by_category: accuracy of the scored rows per category.
         latency: seconds per sample and its parts, as run (loaded).
@@ -73,6 +67,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         metrics: the benchmark's own figures.
         pixels: megapixels of an image as it is ("original") and as the model gets it ("shown"), over all images
             for which both are known, and image tokens per row, each image counted once ("tokens").
+        need: with tools against without; None where no sample was run without.
+        rollouts: the figures of several rollouts per sample; None where there is one.
+        budgets: accuracy against calls (stopped, and by forced answers where there are any), tokens and seconds.
         errors: the commonest errors, with their counts.
         repeat: whether answers repeat; None where it was not tried.
         recorded: an imported recording's own verdicts beside these; None where there are none.
@@ -96,10 +93,21 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     repeat: RepeatCheck | None = None
     recorded: RecordedVerdicts | None = None
     pixels: dict[str, Spread] = {}
+    need: Counterfactual | None = None
+    rollouts: RolloutFigures | None = None
+    budgets: tuple[BudgetCurve, ...] = ()
 
 
-def summarise(task: Task, model: str, expected: int, records: Sequence[Record], rule: Rule = Rule.STRICT) -> Summary:
-    """The figures of a run's records, one per sample and arm; all but the repeat check are the agent's.
+def summarise(
+    task: Task,
+    model: str,
+    expected: int,
+    records: Sequence[Record],
+    rule: Rule = Rule.STRICT,
+    *,
+    drawn_apart: bool = False,
+) -> Summary:
+    """The figures of a run's records; all but the repeat check are the agent's, at its first try.
 
     Raises:
         EvalkitError: the official rule is asked of a task that has none.
@@ -107,9 +115,11 @@ def summarise(task: Task, model: str, expected: int, records: Sequence[Record], 
     if rule is Rule.OFFICIAL and not task.official:
         raise EvalkitError(f"task {task.name} has no official rule beside evalkit's own; leave --rule official out")
     repeat = repeat_check(records)
-    records = [record for record in records if record.arm == AGENT]
+    need = counterfactual(records, rule, drawn_apart=drawn_apart)
+    rollouts, budgets = rollout_figures(records, rule), budget_curves(records, rule)
+    records = [record for record in records if record.arm == AGENT and record.repeat == 0]
     scored = [record for record in records if not record.outcome.verdict.is_error]
-    right = [record.outcome.right(rule) for record in scored]
+    absent = max(expected - len(records), 0)
     other = Rule.OFFICIAL if rule is Rule.STRICT else Rule.STRICT
     failed = Counter(r.outcome.error for r in records if r.outcome.verdict.is_error)
     return Summary(
@@ -119,9 +129,12 @@ def summarise(task: Task, model: str, expected: int, records: Sequence[Record], 
         done=len(records),
         outcomes=dict(Counter(str(record.outcome.verdict) for record in records)),
         rule=rule,
-        accuracy=share(sum(right), len(scored)),
-        accuracy_expected=share(sum(right), expected),
-        other_rule=share(sum(r.outcome.right(other) for r in scored), len(scored)) if task.official else None,
+        accuracy=_accuracy(scored, rule),
+        accuracy_expected=clustered_share(
+            [record.outcome.right(rule) for record in records] + [False] * absent,
+            clusters_of(records) + [f"missing row {index}" for index in range(absent)],
+        ),
+        other_rule=_accuracy(scored, other) if task.official else None,
         by_category=_by_category(scored, rule),
         tools=_tool_use(scored, rule),
         latency=_latency(scored),
@@ -135,12 +148,10 @@ def summarise(task: Task, model: str, expected: int, records: Sequence[Record], 
         repeat=repeat,
         recorded=recorded_verdicts(records, rule),
         pixels=_pixels(scored),
+        need=need,
+        rollouts=rollouts,
+        budgets=budgets,
     )
-
-
-def share(count: int, n: int) -> Share:
-    """A share with its interval."""
-    return Share(count, n, count / n, *wilson(count, n)) if n else Share(count, 0, None)
 
 
 def spread(values: Iterable[float | None]) -> Spread:
@@ -166,12 +177,16 @@ def _metrics(task: Task, records: Sequence[Record]) -> tuple[Metric, ...]:
         return (Metric(name="the task's own figures", value=None, n=0, note=why),)
 
 
+def _accuracy(scored: Sequence[Record], rule: Rule) -> Share:
+    return clustered_share([record.outcome.right(rule) for record in scored], clusters_of(scored))
+
+
 def _by_category(scored: Sequence[Record], rule: Rule) -> dict[str, Share]:
-    rows: dict[str, list[bool]] = {}
+    rows: dict[str, list[Record]] = {}
     for record in scored:
         if record.sample.category:
-            rows.setdefault(record.sample.category, []).append(record.outcome.right(rule))
-    return {category: share(sum(right), len(right)) for category, right in sorted(rows.items())}
+            rows.setdefault(record.sample.category, []).append(record)
+    return {category: _accuracy(of_it, rule) for category, of_it in sorted(rows.items())}
 
 
 def _pixels(scored: Sequence[Record]) -> dict[str, Spread]:
@@ -193,19 +208,21 @@ def _pixels(scored: Sequence[Record]) -> dict[str, Spread]:
 def _tool_use(rows_scored: Sequence[Record], rule: Rule) -> ToolUse:
     scored = [record for record in rows_scored if not record.trajectory.partial]
 
-    def rows(wanted: Callable[[ToolCall], bool]) -> int:
-        return sum(any(map(wanted, record.trajectory.calls)) for record in scored)
+    clusters = clusters_of(scored)
+
+    def rows(wanted: Callable[[ToolCall], bool]) -> Share:
+        return clustered_share([any(map(wanted, record.trajectory.calls)) for record in scored], clusters)
 
     counts = [sum(call.status.dispatched for call in record.trajectory.calls) for record in scored]
     right = [1 / (count + 1) for count, record in zip(counts, scored, strict=True) if record.outcome.right(rule)]
     names = sorted({c.tool for r in scored for c in r.trajectory.calls if c.status.dispatched})
     return ToolUse(
-        tool_rate=share(rows(lambda call: call.status.dispatched), len(scored)),
-        tool_rate_ok=share(rows(lambda call: call.status == "ok"), len(scored)),
+        tool_rate=rows(lambda call: call.status.dispatched),
+        tool_rate_ok=rows(lambda call: call.status == "ok"),
         calls_mean=sum(counts) / len(counts) if counts else None,
         calls=dict(Counter(str(call.status) for record in scored for call in record.trajectory.calls)),
         by_tool={
-            name: share(rows(lambda c, name=name: c.tool == name and c.status.dispatched), len(scored))  # type: ignore[misc]
+            name: rows(lambda c, name=name: c.tool == name and c.status.dispatched)  # type: ignore[misc]
             for name in names
         },
         efficiency=math.fsum(right) / len(right) if right else None,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from evalkit import __version__
-from evalkit.cli import baselines, doctor, import_, models, run, score, tasks
+from evalkit.cli import baselines, compare, doctor, import_, models, run, score, show, tasks
 from evalkit.errors import EvalkitError, ExitCode, one_line
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _verb in (run, score, import_, tasks, models, baselines, doctor):
+for _verb in (run, score, compare, show, import_, tasks, models, baselines, doctor):
     _verb.register(app)
 
 

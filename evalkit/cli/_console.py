@@ -11,10 +11,10 @@ from evalkit.errors import one_line
 
 
 class Console(RichConsole):
-    """A console without highlighting that leaves a closed pipe to `main`."""
+    """A console without highlighting or emoji codes that leaves a closed pipe to `main`."""
 
     def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False)
+        super().__init__(stderr=stderr, highlight=False, emoji=False)
 
     def on_broken_pipe(self) -> NoReturn:
         """Let the exit code be chosen in one place."""

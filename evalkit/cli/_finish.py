@@ -10,9 +10,10 @@ from rich.table import Table
 
 from evalkit.analysis import Summary, summarise
 from evalkit.cli._console import Console, plain
+from evalkit.cli._need import show_need
 from evalkit.errors import ExitCode
-from evalkit.records import Rule
-from evalkit.reporting import figure_rows, own_rows, run_markdown
+from evalkit.records import AGENT, Rule
+from evalkit.reporting import figure_rows, interval_note, own_rows, run_markdown
 from evalkit.runs.folder import REPORT, SUMMARY, RunInfo, write_whole
 from evalkit.runs.store import latest_records
 from evalkit.task import Task
@@ -41,16 +42,18 @@ def finish_run(
         ids: of all rows of the benchmark as configured, where they are known: missing ones are named.
     """
     records = list(latest_records(folder).values())
-    summary = summarise(task, info.config["model"]["name"], info.expected_rows, records, rule)
+    apart = any(session.arms.direct_temperature is not None for session in info.sessions)
+    summary = summarise(task, info.config["model"]["name"], info.expected_rows, records, rule, drawn_apart=apart)
     write_whole(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))
     write_whole(folder / REPORT, run_markdown(info, summary).encode())
     console.print(_table(summary))
+    show_need(console, summary.need)
     errors = summary.done - summary.accuracy.n
     for text, count in summary.errors.items():
         console.print(f"[red]{count} x[/red] {plain(text)}")
     missing = summary.expected - summary.done
     if missing > 0:
-        there = {record.sample.id for record in records}
+        there = {record.sample.id for record in records if (record.arm, record.repeat) == (AGENT, 0)}
         console.print(_missing(missing, summary.expected, [id for id in ids if id not in there]))
     if summary.repeat and summary.repeat.differing:
         console.print(f"asked again, answered otherwise: {_some(summary.repeat.differing)}")
@@ -84,7 +87,7 @@ def _table(summary: Summary) -> Table:
     ]
     table = Table(
         title=f"{plain(summary.model)} on {plain(summary.task)}",
-        caption=", ".join(map(plain, counts)),
+        caption="\n".join(filter(None, [", ".join(map(plain, counts)), interval_note(summary)])),
         title_justify="left",
         caption_justify="left",
     )

@@ -14,6 +14,7 @@ import msgspec
 from evalkit import __version__
 from evalkit.agents import Agent
 from evalkit.agents.protocols import PROTOCOLS, protocol
+from evalkit.cli._arms import arm_problems, check_earlier, check_tools, direct_prompt, say_arms
 from evalkit.cli._console import Console, plain
 from evalkit.cli._finish import finish_run
 from evalkit.cli._tasks import check_rule, checked_samples, options_for
@@ -21,13 +22,16 @@ from evalkit.content import TaskEntry, find_tasks, open_task, tasks_named
 from evalkit.engines import Engine
 from evalkit.errors import EvalkitError, ExitCode, unknown, worst
 from evalkit.models import ModelCard
-from evalkit.records import AGAIN, AGENT, Record, Rule, Sample
+from evalkit.records import Record, Rule, Sample
+from evalkit.runs.agents import ArmAgents
+from evalkit.runs.arms import Arms, Job, again, forced_answers, isolated, schedule, unfinished
 from evalkit.runs.environment import environment
 from evalkit.runs.folder import INFO, SAMPLES, RunInfo, Session, find_run, new_run_folder, read_info, write_info
+from evalkit.runs.imported import IMPORTED, PREDICTIONS
 from evalkit.runs.pixels import budget_for, shrink_note
 from evalkit.runs.plan import config_hash, config_of, differences
 from evalkit.runs.progress import RunProgress
-from evalkit.runs.runner import run_task, unfinished
+from evalkit.runs.runner import run_task
 from evalkit.runs.scheduler import Stop
 from evalkit.runs.setup import EngineSettings, make_engine, make_sandbox, make_tools
 from evalkit.runs.store import Key, RunStore, latest_records
@@ -54,7 +58,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     fresh: bool
     allowed_errors: float
     rule: Rule
-    repeat_check: int
+    arms: Arms
+    direct_system_prompt: Path | None
 
 
 def run_session(request: RunRequest) -> ExitCode:
@@ -81,6 +86,7 @@ def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
         engine = make_engine(request.card, request.settings)
     except EvalkitError as error:
         problems.append(str(error))
+    problems += arm_problems(request.arms, request.card.sampling.temperature, request.settings.replay)
     found = find_tasks(request.task_dirs)
     entries: dict[str, TaskEntry] = {}
     for name in request.tasks:
@@ -118,43 +124,50 @@ class _Session:
         self.err = Console(stderr=True)
         self.stop = Stop()
         self.notes: list[str] = []
+        self.warm = False
         card = request.card
         self.wanted = [name for name in self.protocol.tools if card.tools is None or name in card.tools]
 
     async def run(self) -> ExitCode:
         samples = [(task, self.samples(task)) for task in self.tasks]
-        prompt = _read_prompt(self.request.system_prompt)
+        prompt = _read_prompt("--system-prompt", self.request.system_prompt)
+        direct = _read_prompt("--direct-system-prompt", self.request.direct_system_prompt)
+        direct = direct_prompt(self.request.arms, prompt, direct, self.protocol.native_tools)
         sandbox = make_sandbox(self.request.sandbox, self.request.unsafe_no_isolation)
         try:
             async with contextlib.AsyncExitStack() as opened:
                 opened.push_async_callback(sandbox.close)
                 opened.push_async_callback(self.engine.close)
                 opened.enter_context(self.stop.on_interrupt(lambda line: self.err.print(line, markup=False)))
-                codes = await self.run_all(samples, sandbox, prompt)
+                codes = await self.run_all(samples, sandbox, prompt, direct)
         except asyncio.CancelledError:
             self.err.print("stopped at once; run the same command to go on")
             return ExitCode.INTERRUPTED
         return ExitCode.INTERRUPTED if self.stop.gently else worst(codes)
 
     async def run_all(
-        self, samples: list[tuple[Task, list[Sample]]], sandbox: Sandbox, prompt: str | None
+        self, samples: list[tuple[Task, list[Sample]]], sandbox: Sandbox, prompt: str | None, direct: str | None
     ) -> list[ExitCode]:
         """Start the engine and the sandbox, then each task in turn."""
+        tools = make_tools(self.wanted, sandbox)
+        check_tools(self.request.arms, self.wanted, tools, self.protocol.name)
         capabilities = await self.start_sandbox(sandbox)
         with self.err.status(plain(f"starting {self.request.card.name} ({self.request.card.engine})")):
             started = await self.engine.start()
         agent = Agent(
             engine=self.engine,
             protocol=self.protocol,
-            tools=make_tools(self.wanted, sandbox),
+            tools=tools,
             sampling=self.request.card.sampling,
             limits=self.request.card.limits,
             system_prompt=prompt,
             budget=budget_for(self.request.card, started),
         )
         self.say_missing_tools(agent)
+        self.say_greedy_repeats()
+        agents = ArmAgents(agent, self.request.arms, direct)
         described = {**msgspec.to_builtins(capabilities), **sandbox.describe()} if agent.tools else {}
-        return [await self.run_one(task, rows, agent, started, described) for task, rows in samples]
+        return [await self.run_one(task, rows, agents, started, described) for task, rows in samples]
 
     def samples(self, task: Task) -> list[Sample]:
         """The task's rows, each id once, cut to the limit."""
@@ -191,18 +204,24 @@ class _Session:
             self.notes.append(note)
             self.err.print(f"note: {note}", markup=False)
 
+    def say_greedy_repeats(self) -> None:
+        if self.request.arms.repeats > 1 and self.request.card.sampling.temperature == 0:
+            note = "repeats at temperature 0: they differ only as far as the engine does not repeat itself"
+            self.notes.append(note)
+            self.err.print(f"note: {note}", markup=False)
+
     async def run_one(
         self,
         task: Task,
         samples: list[Sample],
-        agent: Agent,
+        agents: ArmAgents,
         started: dict[str, Any],
         sandbox: dict[str, Any],
     ) -> ExitCode:
         """One task, from its folder to its summary."""
         if self.stop.gently:
             return ExitCode.INTERRUPTED
-        card = self.request.card
+        card, agent, arms = self.request.card, agents.agent, agents.arms
         config = config_of(
             task=task,
             samples=samples,
@@ -231,19 +250,30 @@ class _Session:
             sandbox=sandbox,
             environment=environment(),
             notes=notes,
+            arms=arms,
         )
         folder = self.folder_for(info)
         with RunStore(folder) as store:
             if (folder / INFO).is_file():
                 info = read_info(folder)
             done = latest_records(folder)
-            twice = evenly(samples, self.request.repeat_check)
-            if unfinished(samples, done) or unfinished(twice, done, AGAIN):
+            check_earlier(folder, info, arms, card.sampling.temperature, done)
+            main, twice, alone = (
+                list(schedule(samples, arms)),
+                list(again(samples, arms)),
+                list(isolated(samples, arms)),
+            )
+            if unfinished([*main, *twice, *forced_answers(done.values(), arms), *alone], done):
                 info.sessions.append(session)
             write_info(folder, info)
             try:
-                await self.fill(task, samples, done, agent, store)
-                await self.fill(task, twice, done, agent, store, AGAIN)
+                await self.fill("", task, main, done, agents, store)
+                await self.fill("again", task, twice, done, agents, store)
+                # read anew: which answers can be forced is known once the agent is through
+                done = latest_records(folder) if arms.forced_answers else done
+                answers = list(forced_answers(done.values(), arms))
+                await self.fill("forced answers", task, answers, done, agents, store)
+                await self.fill("one at a time", task, alone, done, agents, store, concurrency=1)
             finally:
                 if (facts := getattr(self.engine, "facts", None)) is not None:
                     session.engine = {**started, "servers": facts()}
@@ -251,49 +281,55 @@ class _Session:
                 if self.stop.gently or sys.exc_info()[0] is not None:
                     self.err.print(f"unfinished: {folder}; run the same command to go on", markup=False, soft_wrap=True)
         ids = [sample.id for sample in samples]
-        return finish_run(folder, info, task, self.out, self.request.allowed_errors, self.request.rule, ids)
+        code = finish_run(folder, info, task, self.out, self.request.allowed_errors, self.request.rule, ids)
+        jobs = [*main, *twice, *answers, *alone]
+        return worst([code, say_arms(self.out, folder, jobs, self.request.allowed_errors)])
 
     async def fill(
         self,
+        what: str,
         task: Task,
-        samples: list[Sample],
+        jobs: list[Job],
         done: dict[Key, Record],
-        agent: Agent,
+        agents: ArmAgents,
         store: RunStore,
-        arm: str = AGENT,
+        concurrency: int | None = None,
     ) -> None:
-        """Run what the store does not hold yet of one arm."""
+        """Run those of the jobs that the store does not hold yet; `what` tells them from others of the task."""
         if self.stop.gently:
             return
-        todo = unfinished(samples, done, arm)
-        there = {id: record for (id, its_arm, _), record in done.items() if its_arm == arm}
-        kept = len(samples) - len(todo)
+        todo = unfinished(jobs, done)
+        there = [record for job in jobs if (record := done.get(job.key))]
         if there:
-            again = len(there) - kept
+            kept = len(jobs) - len(todo)
+            tried_again = len(there) - kept
             self.err.print(
-                f"resuming {store.folder}: {kept} of {len(samples)} rows are there"
-                + (f", {again} errors are tried again" if again else ""),
+                f"resuming {store.folder}: {kept} of {len(jobs)} rows{what and f' ({what})'} are there"
+                + (f", {tried_again} errors are tried again" if tried_again else ""),
                 markup=False,
                 soft_wrap=True,
             )
         if not todo:
             return
-        waiting = {sample.id for sample in todo}
-        label = f"{self.request.card.name} on {task.name}" + (" again" if arm == AGAIN else "")
-        progress = RunProgress(self.err, label, len(samples))
-        for record in there.values():
-            if record.sample.id not in waiting:
+        if concurrency == 1 and not self.warm:
+            # an engine is slow on its first request, whatever that is
+            await agents.run(Job(todo[-1].sample, "warm-up"))
+        self.warm = True
+        waiting = {job.key for job in todo}
+        label = " ".join(filter(None, (self.request.card.name, "on", task.name, what)))
+        progress = RunProgress(self.err, label, len(jobs))
+        for record in there:
+            if record.key not in waiting:
                 progress.count(record, resumed=True)
         with progress:
             await run_task(
-                agent=agent,
+                agents=agents,
                 task=task,
-                samples=todo,
+                jobs=todo,
                 store=store,
                 progress=progress,
-                concurrency=self.request.settings.concurrency,
+                concurrency=concurrency or self.request.settings.concurrency,
                 stop=self.stop,
-                arm=arm,
             )
 
     def folder_for(self, info: RunInfo) -> Path:
@@ -311,6 +347,8 @@ class _Session:
             if self.request.fresh:
                 raise EvalkitError(f"--fresh: {named} holds a run already; name another --run-dir")
             other = read_info(named)
+            if other.config.get("engine") in (IMPORTED, PREDICTIONS):
+                raise EvalkitError(f"{named} holds results that were made elsewhere; name another --run-dir")
             if other.config_hash != info.config_hash:
                 changed = "; ".join(differences(other.config, info.config))
                 raise EvalkitError(
@@ -327,17 +365,10 @@ class _Session:
         return named
 
 
-def evenly(samples: list[Sample], count: int) -> list[Sample]:
-    """`count` samples spread evenly over all, or all where there are fewer."""
-    if count >= len(samples):
-        return samples
-    return [samples[index * len(samples) // count] for index in range(count)]
-
-
-def _read_prompt(file: Path | None) -> str | None:
+def _read_prompt(option: str, file: Path | None) -> str | None:
     if file is None:
         return None
     try:
         return file.read_text("utf-8")
     except (OSError, UnicodeError) as error:
-        raise EvalkitError(f"--system-prompt {file}: {error}") from error
+        raise EvalkitError(f"{option} {file}: {error}") from error

@@ -20,7 +20,7 @@ def doctor(
     engine: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,
     base_url: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,
     served_model: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,
-    api_key_env: Annotated[str, typer.Option(help="As for evalkit run.")] = "OPENAI_API_KEY",
+    api_key_env: Annotated[str, typer.Option(help="As for evalkit run.")] = "",
     device: Annotated[str, typer.Option(help="As for evalkit run.")] = "auto",
     tasks: Annotated[str, typer.Option("--tasks", "-t", help="Also look at the data of these tasks.")] = "",
     data: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,

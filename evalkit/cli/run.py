@@ -9,7 +9,7 @@ import typer
 
 from evalkit.records import Rule
 
-_MODEL, _DATA, _AGENT, _WHERE = "Model", "Data", "Agent", "Run"
+_MODEL, _DATA, _AGENT, _ARMS, _WHERE = "Model", "Data", "Agent", "Arms", "Run"
 
 
 def register(app: typer.Typer) -> None:
@@ -68,6 +68,16 @@ def run(
     ] = None,
     max_pixels: Annotated[
         int | None, typer.Option(rich_help_panel=_MODEL, min=1, help="Largest image area the model is shown.")
+    ] = None,
+    attention: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_MODEL, help="sdpa, eager or flash_attention_2, for --engine transformers."),
+    ] = None,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile", rich_help_panel=_MODEL, help="torch.compile, for --engine transformers."
+        ),
     ] = None,
     tensor_parallel: Annotated[
         int | None, typer.Option(rich_help_panel=_MODEL, min=1, help="GPUs to split the model over, for --engine vllm.")
@@ -135,6 +145,42 @@ def run(
     max_images: Annotated[
         int | None, typer.Option(rich_help_panel=_AGENT, min=1, help="Images per trajectory.")
     ] = None,
+    counterfactual: Annotated[
+        bool,
+        typer.Option("--counterfactual", rich_help_panel=_ARMS, help="Also without tools: --arms agent,direct."),
+    ] = False,
+    arms: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_ARMS, help="agent, direct (no tools), forced (a call is required); commas."),
+    ] = None,
+    direct_k: Annotated[
+        int | None, typer.Option("--direct-k", rich_help_panel=_ARMS, min=1, help="Direct runs per sample.")
+    ] = None,
+    direct_temperature: Annotated[
+        float | None,
+        typer.Option(rich_help_panel=_ARMS, min=0, help="For K direct runs after one with the agent's decoding."),
+    ] = None,
+    direct_system_prompt: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=_ARMS, help="File: --system-prompt without its tools, for the direct arm."),
+    ] = None,
+    forced_answers: Annotated[
+        bool,
+        typer.Option(
+            "--forced-answers", rich_help_panel=_ARMS, help="Then cut after each call and ask for the answer."
+        ),
+    ] = False,
+    repeats: Annotated[
+        int, typer.Option(rich_help_panel=_ARMS, min=1, help="Runs of the agent per sample, for pass@k.")
+    ] = 1,
+    repeat_check: Annotated[
+        int,
+        typer.Option(rich_help_panel=_ARMS, min=0, help="Then run N of the samples again and count what differs."),
+    ] = 0,
+    isolated_latency: Annotated[
+        int,
+        typer.Option(rich_help_panel=_ARMS, min=0, help="Then run N of the samples one at a time, for latency."),
+    ] = 0,
     sandbox: Annotated[
         str, typer.Option(rich_help_panel=_WHERE, help="Where code runs: local, docker:IMAGE or jupyter.")
     ] = "local",
@@ -157,10 +203,6 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", rich_help_panel=_WHERE, help="Do not resume; a new folder.")
     ] = False,
-    repeat_check: Annotated[
-        int,
-        typer.Option(rich_help_panel=_WHERE, min=0, help="Then run N of the samples again and count what differs."),
-    ] = 0,
     rule: Annotated[
         Rule, typer.Option(rich_help_panel=_WHERE, help="Whose verdicts come first; both are stored.")
     ] = Rule.STRICT,
@@ -172,6 +214,7 @@ def run(
     """Run tasks through an agent and print accuracy, tool rate and latency. Resumes where it stopped."""
     import msgspec
 
+    from evalkit.cli._arms import read_arms
     from evalkit.cli._session import RunRequest, run_session
     from evalkit.cli._tasks import read_options
     from evalkit.errors import EvalkitError
@@ -197,8 +240,11 @@ def run(
             f"--tensor-parallel, --max-model-len and --gpu-memory do nothing with --engine {card.engine}: "
             "they are for --engine vllm and --serve"
         )
+    if card.engine != "transformers" and (attention or compiled):
+        raise EvalkitError(f"--attention and --compile do nothing with --engine {card.engine}")
     card = msgspec.structs.replace(
         card,
+        transformers=replaced(card.transformers, attention=attention, compiled=compiled),
         protocol=protocol or card.protocol,
         weights=replaced(card.weights, dtype=dtype),
         pixels=replaced(card.pixels, min=min_pixels, max=max_pixels),
@@ -242,7 +288,17 @@ def run(
         fresh=fresh,
         allowed_errors=allowed_errors,
         rule=rule,
-        repeat_check=repeat_check,
+        arms=read_arms(
+            names=arms,
+            counterfactual=counterfactual,
+            repeats=repeats,
+            direct_k=direct_k,
+            direct_temperature=direct_temperature,
+            forced_answers=forced_answers,
+            again=repeat_check,
+            isolated=isolated_latency,
+        ),
+        direct_system_prompt=direct_system_prompt,
     )
     code = run_session(request)
     if code:

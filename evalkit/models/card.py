@@ -84,6 +84,18 @@ class VllmArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     enforce_eager: bool = False
 
 
+class TransformersArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the `transformers` engine runs the weights.
+
+    Attributes:
+        attention: "sdpa", "eager" or "flash_attention_2".
+        compiled: through `torch.compile`: slow to start, then faster.
+    """
+
+    attention: str = "sdpa"
+    compiled: bool = False
+
+
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that is known of a model as an agent.
 
@@ -97,6 +109,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         family: the weights' architecture, as config.json's `model_type` has it ("qwen3_vl"); what a served
             model's processor makes of an image is computed from it.
         vllm: how the `vllm` engine loads the weights.
+        transformers: how the `transformers` engine runs them.
         unknown: what the authors have not published, said plainly.
         source: where the card's facts come from.
     """
@@ -115,6 +128,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     pixels: Pixels = Pixels()
     family: str = ""
     vllm: VllmArgs = VllmArgs()
+    transformers: TransformersArgs = TransformersArgs()
     unknown: tuple[str, ...] = ()
     source: str = ""
 

@@ -1,6 +1,7 @@
 """Reporting: a run's figures for people."""
 
-from evalkit.reporting.figures import FigureRow, figure_rows, own_rows
+from evalkit.reporting.figures import figure_rows, interval_note, own_rows
 from evalkit.reporting.markdown import run_markdown
+from evalkit.reporting.rows import FigureRow
 
-__all__ = ["FigureRow", "figure_rows", "own_rows", "run_markdown"]
+__all__ = ["FigureRow", "figure_rows", "interval_note", "own_rows", "run_markdown"]

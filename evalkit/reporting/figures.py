@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from evalkit.analysis.recorded import RecordedVerdicts
 from evalkit.analysis.repeat import RepeatCheck
-from evalkit.analysis.summary import Share, Spread, Summary, ToolUse, share
+from evalkit.analysis.shares import Share
+from evalkit.analysis.summary import Spread, Summary, ToolUse
 from evalkit.records import Rule
+from evalkit.reporting.repeats import budget_rows, rollout_rows
+from evalkit.reporting.rows import NONE, FigureRow
 from evalkit.task import Metric
 
-NONE = "not available"
 _OFFICIAL = "official."
-
-
-class FigureRow(NamedTuple):
-    """One line of a figures table; `n` is the denominator."""
-
-    name: str
-    value: str
-    interval: str
-    n: str
 
 
 def figure_rows(summary: Summary) -> list[FigureRow]:
@@ -41,7 +32,18 @@ def figure_rows(summary: Summary) -> list[FigureRow]:
     rows += _pixels(summary.pixels)
     if summary.repeat is not None:
         rows += _repeat(summary.repeat)
-    return rows
+    return rows + rollout_rows(summary.rollouts) + budget_rows(summary.budgets)
+
+
+def interval_note(summary: Summary) -> str:
+    """What a reader must know of the intervals where rows belong together; empty where each stands alone."""
+    share = summary.accuracy
+    if share.clusters is None:
+        return ""
+    return (
+        f"Intervals are by cluster: the {share.n} scored rows are {share.clusters} groups of rows that share "
+        "a question, a problem or an image."
+    )
 
 
 def own_rows(summary: Summary, rule: Rule | None = None) -> list[FigureRow]:
@@ -58,7 +60,7 @@ def _recorded(recorded: RecordedVerdicts) -> list[FigureRow]:
     if recorded.differing:
         value += f" ({recorded.only_here} right only here, {recorded.only_there} only there)"
     return [
-        _share("accuracy, as recorded", share(recorded.right, recorded.n)),
+        _share("accuracy, as recorded", recorded.accuracy),
         FigureRow("agreement with the recording", value, "", str(recorded.compared)),
     ]
 
@@ -101,13 +103,14 @@ def _pixels(pixels: dict[str, Spread]) -> list[FigureRow]:
 
 
 def _repeat(check: RepeatCheck) -> list[FigureRow]:
-    shares = {"texts": check.same_text, "answers": check.same_answer, "verdicts": check.same_verdict}
-    return [_share(f"asked again: same {name}", share(count, check.n)) for name, count in shares.items()]
+    return [_share(f"asked again: same {name}", share) for name, share in check.shares.items()]
 
 
 def _share(name: str, share: Share) -> FigureRow:
-    if share.value is None or share.low is None or share.high is None:
+    if share.value is None:
         return FigureRow(name, NONE, "", "0")
+    if share.low is None or share.high is None:
+        return FigureRow(name, f"{share.value:.1%}", f"{NONE}: {share.why}", str(share.n))
     return FigureRow(name, f"{share.value:.1%}", f"{share.low:.1%} - {share.high:.1%}", str(share.n))
 
 

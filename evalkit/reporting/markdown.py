@@ -5,7 +5,9 @@ from __future__ import annotations
 from evalkit.analysis.summary import Summary
 from evalkit.content import content_dir
 from evalkit.errors import one_line
-from evalkit.reporting.figures import figure_rows, own_rows
+from evalkit.reporting.figures import figure_rows, interval_note, own_rows
+from evalkit.reporting.need import need_tables
+from evalkit.reporting.repeats import curve_rows
 from evalkit.runs.folder import RunInfo
 from evalkit.runs.plan import flat
 
@@ -19,7 +21,11 @@ def run_markdown(info: RunInfo, summary: Summary) -> str:
     return environment.get_template("run.md.j2").render(
         s=summary,
         rows=figure_rows(summary) + own_rows(summary),
+        need=need_tables(summary.need),
+        budgets=curve_rows(summary.budgets),
+        forced=any(curve.forced for curve in summary.budgets),
         notes=info.notes,
+        intervals=interval_note(summary),
         info=info,
         in_flight=", then ".join(dict.fromkeys(str(s.concurrency) for s in info.sessions if s.concurrency)),
         config=list(flat(info.config)),

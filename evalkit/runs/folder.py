@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from evalkit.errors import DataError, InfrastructureError, one_line
+from evalkit.runs.arms import Arms
 
 INFO = "run.json"
 SAMPLES = "samples.jsonl"
@@ -29,6 +30,7 @@ class Session(msgspec.Struct, kw_only=True):
         sandbox: tier, isolation and limits.
         environment: machine and versions.
         notes: what a reader must know, e.g. that code ran without isolation.
+        arms: what was asked beside the agent's own run.
     """
 
     started: str
@@ -37,6 +39,7 @@ class Session(msgspec.Struct, kw_only=True):
     sandbox: dict[str, Any] = {}
     environment: dict[str, Any] = {}
     notes: list[str] = []
+    arms: Arms = Arms()
 
 
 class RunInfo(msgspec.Struct, kw_only=True):

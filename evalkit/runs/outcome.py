@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.errors import one_line
-from evalkit.records import Outcome, Sample, StopReason, Trajectory, Verdict
+from evalkit.records import CallStatus, Outcome, Sample, StopReason, Trajectory, Verdict
 from evalkit.task import Task
 
 _VERDICTS = {
@@ -21,9 +21,19 @@ def outcome_of(task: Task, sample: Sample, trajectory: Trajectory) -> Outcome:
     verdict = _VERDICTS.get(trajectory.stop)
     if verdict is None:
         try:
-            return task.score(sample, trajectory.response)
+            return task.score(sample, _said(trajectory))
         except Exception as error:
             # a task's own rule may fail in any way; it must cost no other row
             why = f"task {task.name} cannot score: {type(error).__name__}: {one_line(error)}"
             return Outcome(verdict=Verdict.JUDGE_ERROR, error=why, scorer=f"{task.name}/{task.version}")
     return Outcome(verdict=verdict, error=trajectory.error, scorer=f"{task.name}/{task.version}")
+
+
+def _said(trajectory: Trajectory) -> str:
+    """The response, without what stands in calls that were not run: code that prints an answer gives none."""
+    text = trajectory.response
+    if trajectory.stop is StopReason.ENDED and trajectory.turns:
+        for call in trajectory.turns[-1].calls:
+            if call.status is CallStatus.NOT_RUN and call.raw:
+                text = text.replace(call.raw, "")
+    return text

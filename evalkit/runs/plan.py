@@ -50,6 +50,7 @@ def config_of(
             "dtype": card.weights.dtype if card.engine in IN_PROCESS else None,
             "pixels": msgspec.to_builtins(card.pixels) if card.engine in IN_PROCESS else None,
             **({"max_model_len": card.vllm.max_model_len} if card.engine == "vllm" else {}),
+            **(msgspec.to_builtins(card.transformers) if card.engine == "transformers" else {}),
         },
         "engine": card.engine,
         "protocol": {

@@ -9,18 +9,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from evalkit.errors import one_line
-from evalkit.records import Record, Verdict
+from evalkit.records import AGENT, Record, Verdict
 
 _PLAIN_EVERY_S = 15.0
 
 
 class RunProgress:
-    """Counts finished trajectories and shows done/total, accuracy, tool rate, errors, throughput and time left."""
+    """Counts finished trajectories and shows done/total, errors, throughput and time left over all arms.
+
+    Accuracy and tool rate are the agent arm's alone.
+    """
 
     def __init__(self, console: Console, label: str, total: int) -> None:
         """Show progress of `total` trajectories; `label` names the run."""
         self.total = total
-        self.done = self.fresh = self.correct = self.called = self.errors = 0
+        self.done = self.fresh = self.scored = self.correct = self.called = self.errors = 0
         self._label = one_line(label, 60)
         self._console = console
         self._started = self._said = time.monotonic()
@@ -55,9 +58,11 @@ class RunProgress:
         self.done += 1
         self.fresh += not resumed
         verdict = record.outcome.verdict
-        self.correct += verdict is Verdict.CORRECT
         self.errors += verdict.is_error
-        self.called += any(call.status.dispatched for call in record.trajectory.calls)
+        if record.arm == AGENT:
+            self.scored += not verdict.is_error
+            self.correct += verdict is Verdict.CORRECT
+            self.called += any(call.status.dispatched for call in record.trajectory.calls)
         if resumed:
             return
         if self._bar is not None:
@@ -72,11 +77,10 @@ class RunProgress:
 
     def _figures(self) -> str:
         rate = self.fresh / max(time.monotonic() - self._started, 1e-9)
-        scored = max(self.done - self.errors, 1)
-        return (
-            f"accuracy {self.correct / scored:.1%}  tool rate {self.called / scored:.1%}  "
-            f"errors {self.errors}  {rate:.1f}/s"
-        )
+        agents = ""
+        if self.scored:
+            agents = f"accuracy {self.correct / self.scored:.1%}  tool rate {self.called / self.scored:.1%}  "
+        return f"{agents}errors {self.errors}  {rate:.1f}/s"
 
     def _line(self) -> str:
         rate = self.fresh / max(time.monotonic() - self._started, 1e-9)

@@ -1,47 +1,40 @@
-"""One task through one agent into one run folder."""
+"""One task's jobs through the agents of its arms into one run folder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
 
-from evalkit.agents.loop import Agent
 from evalkit.errors import DataError, EngineUnavailableError
 from evalkit.images import ImageFile, warm_up
-from evalkit.records import AGENT, RECORD_VERSION, Record, Sample, StopReason, Trajectory
+from evalkit.records import RECORD_VERSION, Record, Sample, StopReason, Trajectory
+from evalkit.runs.agents import ArmAgents
+from evalkit.runs.arms import Job
 from evalkit.runs.outcome import outcome_of
 from evalkit.runs.progress import RunProgress
 from evalkit.runs.scheduler import Stop, in_flight
-from evalkit.runs.store import Key, RunStore
+from evalkit.runs.store import RunStore
 from evalkit.runs.writer import Writer
 from evalkit.task import Task
 
 GIVE_UP_AFTER = 32
 
 
-def unfinished(samples: Sequence[Sample], done: Mapping[Key, Record], arm: str = AGENT) -> list[Sample]:
-    """The samples that still have to run in `arm`: those without a record, and those whose record is an error."""
-    return [
-        sample
-        for sample in samples
-        if (record := done.get((sample.id, arm, 0))) is None or record.outcome.verdict.is_error
-    ]
-
-
 async def run_task(
     *,
-    agent: Agent,
+    agents: ArmAgents,
     task: Task,
-    samples: Sequence[Sample],
+    jobs: Sequence[Job],
     store: RunStore,
     progress: RunProgress,
     concurrency: int,
     stop: Stop,
-    arm: str = AGENT,
 ) -> None:
-    """Run the agent on every sample and store each trajectory as it finishes.
+    """Run every job, in order of start, and store each trajectory as it finishes.
+
+    With a concurrency of 1 nothing else goes on beside a trajectory, not even the scoring of the one before.
 
     Raises:
         EngineUnavailableError: the engine is gone, or failed so often in a row that going on is pointless.
@@ -50,11 +43,12 @@ async def run_task(
     warm_up()
     failures = 0
 
-    async def work(sample: Sample) -> None:
+    async def work(job: Job) -> None:
         nonlocal failures
-        # the same name in every arm that repeats it, so that a seed gives the same draws
-        trajectory = await agent.run(sample, f"{sample.id}/{AGENT}/0")
-        await writer.put(partial(_record, task, sample, trajectory, arm))
+        trajectory = await agents.run(job)
+        await writer.put(partial(_record, task, job, trajectory))
+        if concurrency == 1:
+            await writer.idle()
         failures = failures + 1 if trajectory.stop is StopReason.ENGINE_ERROR else 0
         if failures >= GIVE_UP_AFTER:
             raise EngineUnavailableError(
@@ -63,16 +57,17 @@ async def run_task(
             )
 
     async with Writer(store, backlog=concurrency, stored=progress.count) as writer:
-        await in_flight(samples, work, concurrency, stop)
+        await in_flight(jobs, work, concurrency, stop)
 
 
-def _record(task: Task, sample: Sample, trajectory: Trajectory, arm: str) -> Record:
+def _record(task: Task, job: Job, trajectory: Trajectory) -> Record:
     return Record(
         version=RECORD_VERSION,
-        sample=_storable(sample),
+        sample=_storable(job.sample),
         trajectory=trajectory,
-        outcome=outcome_of(task, sample, trajectory),
-        arm=arm,
+        outcome=outcome_of(task, job.sample, trajectory),
+        arm=job.arm,
+        repeat=job.repeat,
     )
 
 

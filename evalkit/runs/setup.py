@@ -117,6 +117,8 @@ def make_engine(card: ModelCard, settings: EngineSettings) -> Engine:
         max_batch=settings.concurrency,
         min_pixels=card.pixels.min,
         max_pixels=card.pixels.max,
+        attention=card.transformers.attention,
+        compiled=card.transformers.compiled,
     )
 
 

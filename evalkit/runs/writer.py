@@ -58,6 +58,10 @@ class Writer:
             raise self._error
         await self._queue.put(make)
 
+    async def idle(self) -> None:
+        """Wait until everything handed over is stored, or has failed to be."""
+        await self._queue.join()
+
     async def _run(self) -> None:
         self._loop = loop = asyncio.get_running_loop()
         last = False
@@ -73,6 +77,8 @@ class Writer:
                     await loop.run_in_executor(self._thread, self._append, makers)
                 except Exception as error:
                     self._error = error
+            for _ in batch:
+                self._queue.task_done()
 
     def _append(self, batch: Sequence[Callable[[], Record]]) -> None:
         for make in batch:

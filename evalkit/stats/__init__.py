@@ -39,6 +39,8 @@ if TYPE_CHECKING:
         paired_power,
     )
     from evalkit.stats.published import PublishedDifference, against_published
+    from evalkit.stats.quantiles import quantile, samples_for_quantile
+    from evalkit.stats.ratio import ratio
     from evalkit.stats.repeats import VarianceSplit, consistency, variance_split
     from evalkit.stats.rounding import Granularity, Rounding, granularity
 
@@ -104,12 +106,17 @@ _HOMES = {
         "PublishedDifference",
         "against_published",
     ),
+    "quantiles": (
+        "quantile",
+        "samples_for_quantile",
+    ),
     "repeats": (
         "VarianceSplit",
         "consistency",
         "variance_split",
     ),
     "paired_score": ("tango",),
+    "ratio": ("ratio",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -155,6 +162,9 @@ __all__ = [
     "paired_mean_difference",
     "paired_power",
     "pass_at_k",
+    "quantile",
+    "ratio",
+    "samples_for_quantile",
     "share",
     "solvable_share",
     "t_test",

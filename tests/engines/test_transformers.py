@@ -386,3 +386,16 @@ async def test_own_inputs_are_those_of_the_models_processor(start):
     expected = [c.text for c in await together(engine, various())]
     builder.route = "processor"
     assert [c.text for c in await together(engine, various())] == expected
+
+
+async def test_the_kind_of_attention_is_recorded_and_changes_no_answer(start) -> None:
+    requests = various()
+    texts = []
+    for attention in ("sdpa", "eager"):
+        engine = await start(attention=attention)
+        assert engine.facts["attention"] == attention
+        assert engine.facts["batch_invariant"] is False
+        texts.append([completion.text for completion in await together(engine, requests)])
+    assert texts[0] == texts[1]
+    with pytest.raises(EvalkitError, match="attention 'flash' is not one of sdpa, eager, flash_attention_2"):
+        TransformersEngine(weights="x", attention="flash")

@@ -203,10 +203,9 @@ def test_the_summary_has_the_sizes_of_images_and_the_tokens_of_rows() -> None:
         turn = Turn(text="", shown=shown)
         return Record(
             version=1,
-            sample=next(iter(task.samples())),
+            sample=list(task.samples())[id],
             trajectory=Trajectory(prompt="", stop="answered", turns=(turn,)),  # type: ignore[arg-type]
             outcome=Outcome(verdict=Verdict.INCORRECT),
-            repeat=id,
         )
 
     summary = summarise(task, "m", 3, [record(0, known, known), record(1, known, unknown), record(2)])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from evalkit import Outcome, Record, Sample, StopReason, Trajectory, Turn, Verdict
 from evalkit.analysis.repeat import repeat_check
-from evalkit.cli._session import evenly
 from evalkit.records import AGAIN, AGENT, RECORD_VERSION
+from evalkit.runs.arms import evenly
 from tests.conftest import Cli
 
 

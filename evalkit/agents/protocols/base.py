@@ -55,6 +55,9 @@ class Protocol(ABC):
         native_tools: tools are declared through the chat template, not in the system prompt.
         observation_role: the role under which results are shown.
         names: what a code tool has imported beforehand: name to import statement.
+        insist: what is added to the question where a call is required.
+        insist_again: what a first turn without the required call is answered with.
+        conclude: what asks for the answer at once, in the middle of a conversation with tools.
     """
 
     name: ClassVar[str]
@@ -66,6 +69,9 @@ class Protocol(ABC):
     native_tools: ClassVar[bool] = False
     observation_role: ClassVar[str] = "user"
     names: ClassVar[Mapping[str, str]] = {}
+    insist: ClassVar[str] = "Call one of the tools at least once before you answer; an answer without a call is void."
+    insist_again: ClassVar[str] = "That turn has no tool call. Call one of the tools now, and answer after its result."
+    conclude: ClassVar[str] = "No further tool call is possible. Give your final answer now, from what you have."
 
     @abstractmethod
     def system_prompt(self, tools: Sequence[ToolSpec]) -> str:

@@ -56,6 +56,10 @@ class Metis(Protocol):
         "Image": "from PIL import Image",
         "BytesIO": "from io import BytesIO",
     }
+    conclude: ClassVar[str] = (
+        "No further tool call is possible. Give your final answer now, from what you have, "
+        "between <answer> and </answer>."
+    )
     budget: ClassVar[PixelBudget] = PixelBudget(factor=_PATCH, min_pixels=4 * _PATCH**2, max_pixels=5120 * _PATCH**2)
 
     def system_prompt(self, tools: Sequence[ToolSpec]) -> str:

@@ -175,7 +175,8 @@ class OpenAIEngine:
         waited_s = busy_s = 0.0
         while True:
             arrived = time.perf_counter()
-            replica = await pool.place(request.key)
+            # a sample's arms and repeats share its images and the beginning of its prompt
+            replica = await pool.place(request.key.rsplit("/", 2)[0])
             waited_s += time.perf_counter() - arrived
             arrived = time.perf_counter()
             try:

@@ -44,7 +44,7 @@ class Pool:
         self._gone = ""
 
     async def place(self, key: str) -> Replica:
-        """The replica for the trajectory called `key`, waiting while none is up.
+        """The replica for what shares the caches of `key`, waiting while none is up.
 
         Raises:
             EngineUnavailableError: none came up in time, or none ever will.

@@ -1,0 +1,100 @@
+"""What the columns of the frames mean. Numbers that nobody knows are NaN, unknown truths and texts are missing."""
+
+from __future__ import annotations
+
+SAMPLES: dict[str, tuple[str, str]] = {
+    "run": ("category", "name of the run's folder"),
+    "task": ("category", "benchmark"),
+    "model": ("category", "model, as the run names it"),
+    "arm": ("category", "condition: agent, direct, forced, again, isolated, answer@k"),
+    "sample": ("str", "id of the sample"),
+    "repeat": ("int64", "0-based index when a sample is run several times in one arm"),
+    "category": ("category", "the benchmark's main grouping; empty where it has none"),
+    "cluster": ("category", "samples with equal clusters are not independent; the id where a sample stands alone"),
+    "verdict": ("category", "what became of the sample"),
+    "error": ("bool", "the harness failed, not the agent: the row has no score"),
+    "right": ("bool", "right under the strict rule; false for errors too"),
+    "official": ("boolean", "right under the benchmark's official rule; missing where that rule gave no verdict"),
+    "recorded": ("boolean", "right by the word of an imported recording; missing where it has none"),
+    "answer": ("str", "what the strict rule extracted; missing when nothing was"),
+    "reason": ("category", "how the answer was extracted, or why not"),
+    "scorer": ("category", "rule and version that gave the verdict"),
+    "message": ("category", "the error in one line; empty without one"),
+    "stop": ("category", "why the trajectory ended"),
+    "partial": ("bool", "only the last response is known: nothing can be said of turns, calls and times"),
+    "options": ("int64", "options of a multiple-choice question; 0 for an open one"),
+    "turns": ("int64", "generations"),
+    "calls": ("int64", "tool calls the model emitted, whatever became of them"),
+    "malformed": ("int64", "calls that could not be parsed"),
+    "unknown_tool": ("int64", "calls of a tool that there is not"),
+    "blocked": ("int64", "calls beyond the protocol's limit"),
+    "not_run": ("int64", "calls when none was possible any more"),
+    "ok": ("int64", "calls that succeeded"),
+    "failed": ("int64", "calls that ran and reported a failure"),
+    "timeout": ("int64", "calls that ran out of time"),
+    "parsed": ("int64", "calls that were well formed"),
+    "dispatched": ("int64", "calls for which a tool really ran: ok, failed and timeout"),
+    "acted": ("int64", "turns whose calls were taken up: an observation followed"),
+    "call_ends": ("int64", "turns whose text ends with a closing call tag"),
+    "first_tool": ("category", "tool of the first dispatched call; missing without one"),
+    "prompt_tokens": ("float64", "tokens sent, summed over turns: a prompt counts in every turn that sends it"),
+    "completion_tokens": ("float64", "tokens generated, summed over turns"),
+    "image_tokens": ("float64", "those of the prompt tokens that stand for images, summed over turns"),
+    "started_at": ("float64", "seconds since the epoch"),
+    "total_s": ("float64", "wall time of the trajectory"),
+    "model_s": ("float64", "requests to the engine, queueing and retries included, summed over turns"),
+    "queue_s": ("float64", "waiting for the engine to start, summed over turns"),
+    "ttft_s": ("float64", "from start to the first token, summed over turns"),
+    "decode_s": ("float64", "from the first token to the last, summed over turns"),
+    "tool_s": ("float64", "tool calls, summed over turns"),
+    "retries": ("int64", "requests that were repeated"),
+    "images": ("int64", "images of the sample"),
+    "tool_images": ("int64", "images in observations"),
+    "shown": ("int64", "images of which the ledger has an entry"),
+    "original_mp": ("float64", "megapixels of those images as they were, summed"),
+    "shown_mp": ("float64", "megapixels of those images as the model got them, summed"),
+    "shown_tokens": ("float64", "tokens of those images, each image counted once"),
+}
+"""One row per record: column to (dtype, meaning)."""
+
+TURNS: dict[str, tuple[str, str]] = {
+    "row": ("int64", "index of the record's row in `samples`"),
+    "turn": ("int64", "0-based place in the trajectory"),
+    "last": ("bool", "the trajectory ended with this turn"),
+    "finish_reason": ("category", "the engine's word for why the generation ended"),
+    "calls": ("int64", "tool calls emitted in this turn"),
+    "acted": ("bool", "its calls were taken up: an observation followed"),
+    "call_end": ("bool", "its text ends with a closing call tag"),
+    "tool_images": ("int64", "images in its observations"),
+    "prompt_tokens": ("float64", "tokens sent"),
+    "completion_tokens": ("float64", "tokens generated"),
+    "image_tokens": ("float64", "those of the prompt tokens that stand for images"),
+    "model_s": ("float64", "the request, queueing and retries included"),
+    "queue_s": ("float64", "waiting for the engine to start on it"),
+    "ttft_s": ("float64", "from start to the first token"),
+    "decode_s": ("float64", "from the first token to the last"),
+    "tool_s": ("float64", "all tool calls of the turn"),
+    "retries": ("int64", "requests that were repeated before it came through"),
+}
+"""One row per generation."""
+
+CALLS: dict[str, tuple[str, str]] = {
+    "row": ("int64", "index of the record's row in `samples`"),
+    "turn": ("int64", "0-based turn of the trajectory"),
+    "call": ("int64", "0-based place in the turn"),
+    "tool": ("category", "name the model used; empty when none could be read"),
+    "status": ("category", "what became of the call"),
+    "dispatched": ("bool", "a tool really ran"),
+    "acted": ("bool", "an observation followed in its turn"),
+    "seconds": ("float64", "host-side time; 0 when nothing ran"),
+    "message": ("category", "why it is malformed, blocked or failed; empty when it is not"),
+}
+"""One row per tool call that the model emitted."""
+
+IMAGES: dict[str, tuple[str, str]] = {
+    "row": ("int64", "index of the record's row in `samples`"),
+    "original_mp": ("float64", "megapixels as the sample or the tool gave it"),
+    "shown_mp": ("float64", "megapixels after all resizing"),
+    "tokens": ("float64", "positions in the prompt"),
+}
+"""One row per image that came before the model."""

@@ -1,0 +1,168 @@
+"""One number with its interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from evalkit import stats
+from evalkit.stats import Interval, StatsUnavailable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from evalkit.stats import Estimate
+
+    Codes = NDArray[np.int64]
+
+UNIT = Interval(0.0, 1.0)
+"""What a share can be."""
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A figure as it is printed.
+
+    Attributes:
+        value: None where the data cannot give it.
+        low: lower end of the 95 % interval; None where there is a value without an interval.
+        high: upper end.
+        n: rows that it rests on: the denominator of a share.
+        count: numerator of a share; None where it is no count.
+        method: how value and interval came about, e.g. "wilson".
+        why: what stands after "not available, because": of the value, or of the interval where only that is missing.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    count: int | None = None
+    method: str = ""
+    why: str = ""
+
+
+BELOW_CHANCE = "fewer are right than guessing gives, further than chance explains: wrong answers may be no guesses"
+
+
+def figure_of(
+    value: float, interval: Interval, *, n: int, method: str, count: int | None = None, bounds: Interval | None = None
+) -> Figure:
+    """A figure, kept within `bounds` where the quantity can have no other value.
+
+    With the whole interval outside them the value is the nearest possible one, and there is no interval: one of zero
+    width would look like certainty.
+    """
+    low, high = interval
+    if bounds is None:
+        return Figure(value=value, low=low, high=high, n=n, count=count, method=method)
+    inside, lower, upper = (min(max(x, bounds.low), bounds.high) for x in (value, low, high))
+    if low > bounds.high or high < bounds.low:
+        return Figure(value=inside, n=n, count=count, why=BELOW_CHANCE)
+    return Figure(value=inside, low=lower, high=upper, n=n, count=count, method=method)
+
+
+def figure(compute: Callable[[], Figure], n: int = 0) -> Figure:
+    """What `compute` gives, or the reason why that is not available.
+
+    Args:
+        compute: may raise `StatsUnavailable`.
+        n: rows that the figure would rest on.
+    """
+    try:
+        return compute()
+    except StatsUnavailable as error:
+        return Figure(n=n, why=error.reason)
+
+
+def codes_of(clusters: Sequence[str]) -> Codes:
+    """Cluster labels as numbers, for functions that take them many times over."""
+    import numpy as np
+
+    known: dict[str, int] = {}
+    return np.asarray([known.setdefault(cluster, len(known)) for cluster in clusters], dtype=np.int64)
+
+
+def share_of(values: ArrayLike, clusters: Codes) -> Figure:
+    """A share of rows with its interval.
+
+    Args:
+        values: 0 or 1, shape (n,).
+        clusters: see `codes_of`, shape (n,).
+
+    Raises:
+        StatsUnavailable: there is no row.
+    """
+    return _with_value(lambda: stats.share(values, clusters), values, shares=True)
+
+
+def mean_of(values: Sequence[float], clusters: Codes, bounds: Interval) -> Figure:
+    """A mean with its t interval, kept within what the mean can be.
+
+    Raises:
+        StatsUnavailable: there is no row.
+    """
+    return _with_value(lambda: stats.mean(values, clusters), values, bounds)
+
+
+def bounded_mean(values: Sequence[float], clusters: Codes) -> Figure:
+    """Mean of values between 0 and 1: a share's interval where all are 0 or 1, else Student's or its cluster form.
+
+    Where all values are equal there is no spread to go by, and the interval is as wide as if each were 0 or 1.
+
+    Raises:
+        StatsUnavailable: there is no row.
+    """
+    if all(value in (0, 1) for value in values):
+        return share_of(values, clusters)
+    if len(set(values)) > 1:
+        return mean_of(values, clusters, UNIT)
+    return ratio_of(values, [1.0] * len(values), clusters)
+
+
+def ratio_of(above: Sequence[float], below: Sequence[float], clusters: Codes, top: float = 1.0) -> Figure:
+    """A ratio of two sums that lies between 0 and 1, see `stats.ratio`.
+
+    Raises:
+        StatsUnavailable: the denominators are all 0.
+    """
+    try:
+        found = stats.ratio(above, below, clusters, top=top)
+    except StatsUnavailable as error:
+        n = sum(size > 0 for size in below)
+        if not n:
+            raise
+        return Figure(value=min(sum(above) / sum(below), 1.0), n=n, why=error.reason)
+    return figure_of(found.value, found.interval, n=found.n, method=found.method, bounds=UNIT)
+
+
+def mirrored(share: Figure) -> Figure:
+    """One minus a share."""
+    return msgspec.structs.replace(
+        share,
+        value=None if share.value is None else 1 - share.value,
+        low=None if share.high is None else 1 - share.high,
+        high=None if share.low is None else 1 - share.low,
+        count=None if share.count is None else share.n - share.count,
+    )
+
+
+def _with_value(
+    estimate: Callable[[], Estimate], values: ArrayLike, bounds: Interval | None = None, *, shares: bool = False
+) -> Figure:
+    """The mean of the values, with its interval or the reason why there is none."""
+    import numpy as np
+
+    array = np.asarray(values, dtype=np.float64)
+    count = round(float(array.sum())) if shares else None
+    try:
+        found = estimate()
+    except StatsUnavailable as error:
+        if not array.size:
+            raise
+        value = float(array.mean())
+        inside = value if bounds is None else min(max(value, bounds.low), bounds.high)
+        return Figure(value=inside, n=len(array), count=count, why=error.reason)
+    return figure_of(found.value, found.interval, n=found.n, count=count, method=found.method, bounds=bounds)
