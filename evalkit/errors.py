@@ -91,5 +91,5 @@ def unknown(kind: str, name: str, known: Iterable[str], how: str) -> EvalkitErro
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(names[:12])}"
+    hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(names[:12]) or 'none'}"
     return EvalkitError(f"unknown {kind} {one_line(name, 80)!r}; {hint} ({how} lists all)")

@@ -139,6 +139,19 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
+class Prices(msgspec.Struct, frozen=True, kw_only=True):
+    """What a million tokens cost, in any one currency; image tokens are prompt tokens."""
+
+    prompt: float
+    completion: float
+
+    def of(self, usage: Usage) -> float | None:
+        """The price of `usage`; None where its tokens are not known. A prompt counts in every turn that sends it."""
+        if usage.prompt_tokens is None or usage.completion_tokens is None:
+            return None
+        return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
+
+
 class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Seconds of one turn, by the host's clock; None where the engine cannot tell them apart or nobody measured.
 

@@ -10,6 +10,7 @@ from evalkit.analysis.flips import Flip
 from evalkit.analysis.own_figures import OwnFigure
 from evalkit.analysis.paired_figures import Figure
 from evalkit.analysis.pairing import Overlap
+from evalkit.analysis.pareto import Front
 from evalkit.records import Rule
 
 SCHEMA = 1
@@ -74,6 +75,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         tests: tests per family over which p is adjusted.
         own: the benchmark's own figures of each run, untested.
         own_why: why there are none, where the benchmark cannot be asked.
+        fronts: the runs that no other beats, by accuracy against calls and against tokens, each over its own rows.
     """
 
     schema: int
@@ -85,3 +87,4 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     tests: dict[str, int]
     own: tuple[OwnFigure, ...] = ()
     own_why: str = ""
+    fronts: tuple[Front, ...] = ()

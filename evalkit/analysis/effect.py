@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evalkit import stats
-from evalkit.analysis.figure import Figure, codes_of, figure, mean_of, mirrored, ratio_of, share_of
+from evalkit.analysis.figure import BELOW_CHANCE, Figure, codes_of, figure, kept_within, mean_of, mirrored, share_of
+from evalkit.analysis.luck import fair_ratio, least_guessing
 from evalkit.analysis.need import Corrected
 from evalkit.analysis.pairs import Pair, Pairs
 from evalkit.analysis.rollout import Rollout
@@ -77,9 +78,9 @@ def missed_rate(rows: Sequence[Pair], run: Pairs) -> Corrected:
     def corrected() -> Figure:
         if any(forced.options == 1 for forced, _ in known):
             raise StatsUnavailable("a sample has one option only")
-        top = max(1 / (1 - forced.luck) for forced, _ in known)
-        weights = [0.0 if forced.right else 1 / (1 - forced.luck) for forced, _ in known]
-        return mirrored(ratio_of(weights, [1.0] * len(known), clusters, top))
+        wrong, lucks = [not forced.right for forced, _ in known], [forced.luck for forced, _ in known]
+        all_, ones, top = [True] * len(known), [1.0] * len(known), 1 / (1 - max(lucks))
+        return mirrored(fair_ratio(wrong, lucks, clusters, lambda weights: (weights, ones), among=all_, top=top))
 
     return Corrected(
         raw=figure(lambda: share_of([forced.right for forced, _ in known], clusters), len(known)),
@@ -113,13 +114,39 @@ def difference(rows: Sequence[Pair], clusters: Codes) -> Difference:
 def _solved_difference(rows: Sequence[Pair], clusters: Codes, raw: Figure) -> Figure:
     if any(pair.agent.options == 1 for pair in rows):
         raise StatsUnavailable("a sample has one option only")
-    lucks = {one.luck for pair in rows for one in (pair.agent, pair.direct)}
+    sides = [pair.agent for pair in rows], [pair.direct for pair in rows]
+    lucks = {one.luck for side in sides for one in side}
     solved = [_solved(pair.agent) - _solved(pair.direct) for pair in rows]
-    if len(lucks) > 1 and any(solved):
-        return mean_of(solved, clusters, _SIGNED)
-    scale = 1 / (1 - max(lucks))
-    value, low, high = (None if x is None else min(max(x * scale, -1.0), 1.0) for x in (raw.value, raw.low, raw.high))
+    seen = all(any(one.right and one.luck for one in side) for side in sides)
+    if len(lucks) > 1 and seen and len(set(solved)) > 1:
+        found = mean_of(solved, clusters, None)
+    else:
+        found = _around(sum(solved) / len(solved), raw, 1 / (1 - max(lucks)))
+    if raw.low is not None and found.low is not None and found.low >= 1:
+        found = _at_bound(msgspec.structs.replace(found, low=raw.low), sides[1], clusters)
+    elif raw.high is not None and found.high is not None and found.high <= -1:
+        found = _at_bound(msgspec.structs.replace(found, high=raw.high), sides[0], clusters)
+    return kept_within(found, _SIGNED)
+
+
+def _around(value: float, raw: Figure, scale: float) -> Figure:
+    """Tango's interval stretched and moved to the corrected value; with one luck for all it is scaled and no more.
+
+    For sides on which nobody was lucky: the spread of corrected values then says nothing of luck.
+    """
+    if raw.value is None or raw.low is None or raw.high is None:
+        return msgspec.structs.replace(raw, value=value)
+    low, high = (value + (end - raw.value) * scale for end in (raw.low, raw.high))
     return msgspec.structs.replace(raw, value=value, low=low, high=high)
+
+
+def _at_bound(one_sided: Figure, side: Sequence[Rollout], clusters: Codes) -> Figure:
+    """A difference that is beyond what it can be: no interval where the side has too few right for guesses."""
+    guessed = [(one, int(code)) for one, code in zip(side, clusters, strict=True) if one.luck]
+    right = sum(one.right for one, _ in guessed)
+    if least_guessing([one.luck for one, _ in guessed], right, [code for _, code in guessed]) is not None:
+        return one_sided
+    return msgspec.structs.replace(one_sided, low=None, high=None, method="", why=BELOW_CHANCE)
 
 
 def _solved(one: Rollout) -> float:

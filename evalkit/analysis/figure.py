@@ -47,21 +47,12 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 BELOW_CHANCE = "fewer are right than guessing gives, further than chance explains: wrong answers may be no guesses"
 
 
-def figure_of(
-    value: float, interval: Interval, *, n: int, method: str, count: int | None = None, bounds: Interval | None = None
-) -> Figure:
-    """A figure, kept within `bounds` where the quantity can have no other value.
-
-    With the whole interval outside them the value is the nearest possible one, and there is no interval: one of zero
-    width would look like certainty.
-    """
-    low, high = interval
-    if bounds is None:
-        return Figure(value=value, low=low, high=high, n=n, count=count, method=method)
-    inside, lower, upper = (min(max(x, bounds.low), bounds.high) for x in (value, low, high))
-    if low > bounds.high or high < bounds.low:
-        return Figure(value=inside, n=n, count=count, why=BELOW_CHANCE)
-    return Figure(value=inside, low=lower, high=upper, n=n, count=count, method=method)
+def kept_within(found: Figure, bounds: Interval) -> Figure:
+    """The figure with value and interval moved to the nearest value that the quantity can have."""
+    value, low, high = (
+        None if x is None else min(max(x, bounds.low), bounds.high) for x in (found.value, found.low, found.high)
+    )
+    return msgspec.structs.replace(found, value=value, low=low, high=high)
 
 
 def figure(compute: Callable[[], Figure], n: int = 0) -> Figure:
@@ -98,8 +89,8 @@ def share_of(values: ArrayLike, clusters: Codes) -> Figure:
     return _with_value(lambda: stats.share(values, clusters), values, shares=True)
 
 
-def mean_of(values: Sequence[float], clusters: Codes, bounds: Interval) -> Figure:
-    """A mean with its t interval, kept within what the mean can be.
+def mean_of(values: Sequence[float], clusters: Codes, bounds: Interval | None) -> Figure:
+    """A mean with its t interval, kept within what the mean can be (None: anything).
 
     Raises:
         StatsUnavailable: there is no row.
@@ -122,8 +113,10 @@ def bounded_mean(values: Sequence[float], clusters: Codes) -> Figure:
     return ratio_of(values, [1.0] * len(values), clusters)
 
 
-def ratio_of(above: Sequence[float], below: Sequence[float], clusters: Codes, top: float = 1.0) -> Figure:
-    """A ratio of two sums that lies between 0 and 1, see `stats.ratio`.
+def ratio_of(
+    above: Sequence[float], below: Sequence[float], clusters: Codes, top: float = 1.0, *, bounds: Interval | None = UNIT
+) -> Figure:
+    """A ratio of two sums that lies between 0 and 1, see `stats.ratio`; with `bounds` None between 0 and `top`.
 
     Raises:
         StatsUnavailable: the denominators are all 0.
@@ -134,8 +127,8 @@ def ratio_of(above: Sequence[float], below: Sequence[float], clusters: Codes, to
         n = sum(size > 0 for size in below)
         if not n:
             raise
-        return Figure(value=min(sum(above) / sum(below), 1.0), n=n, why=error.reason)
-    return figure_of(found.value, found.interval, n=found.n, method=found.method, bounds=UNIT)
+        return _bounded(Figure(value=sum(above) / sum(below), n=n, why=error.reason), bounds)
+    return _bounded(_figure_of(found), bounds)
 
 
 def mirrored(share: Figure) -> Figure:
@@ -162,7 +155,14 @@ def _with_value(
     except StatsUnavailable as error:
         if not array.size:
             raise
-        value = float(array.mean())
-        inside = value if bounds is None else min(max(value, bounds.low), bounds.high)
-        return Figure(value=inside, n=len(array), count=count, why=error.reason)
-    return figure_of(found.value, found.interval, n=found.n, count=count, method=found.method, bounds=bounds)
+        return _bounded(Figure(value=float(array.mean()), n=len(array), count=count, why=error.reason), bounds)
+    return _bounded(msgspec.structs.replace(_figure_of(found), count=count), bounds)
+
+
+def _figure_of(found: Estimate) -> Figure:
+    low, high = found.interval
+    return Figure(value=found.value, low=low, high=high, n=found.n, method=found.method)
+
+
+def _bounded(found: Figure, bounds: Interval | None) -> Figure:
+    return found if bounds is None else kept_within(found, bounds)

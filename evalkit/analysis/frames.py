@@ -14,7 +14,6 @@ from pandas.api.types import union_categoricals
 
 from evalkit.analysis import columns
 from evalkit.analysis.light import TAIL, LightRecord, LightTurn, read_light
-from evalkit.errors import DataError
 from evalkit.records import AGENT, DIRECT, FORCED, CallStatus, Record, StopReason, Turn, Verdict
 from evalkit.runs.folder import read_info
 
@@ -90,10 +89,7 @@ def read_run(folder: Path, run: str | None = None) -> RunFrames:
         DataError: it is no run folder, or a line in it is corrupt; the message names it.
     """
     info = read_info(folder)
-    try:
-        task, model = info.config["task"]["name"], info.config["model"]["name"]
-    except (KeyError, TypeError):
-        raise DataError(f"{folder / 'run.json'} does not name its task and model; evalkit did not write it") from None
+    task, model = info.config["task"]["name"], info.config["model"]["name"]
     return frames_of(
         read_light(folder),
         run=folder.name if run is None else run,

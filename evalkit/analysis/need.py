@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from evalkit.analysis.figure import UNIT, Figure, codes_of, figure, mean_of, mirrored, ratio_of
+from evalkit.analysis.figure import UNIT, Figure, codes_of, figure, kept_within, mean_of, mirrored, ratio_of
+from evalkit.analysis.luck import Parts, fair_ratio, fair_weights, stretched
 from evalkit.analysis.pairs import Pair
 from evalkit.stats import StatsUnavailable
 
@@ -75,9 +76,15 @@ def need_figures(pairs: Sequence[Pair], draws: int = 1) -> tuple[NeedFigures, ..
         draws: k, see `Pairs`; pairs with fewer scored draws are left out of the figures over all k.
     """
     found = [_figures("first answer", _first(pairs), pairs)]
+    apart = any(pair.drawn[:1] != (pair.direct,) for pair in pairs)
+    if draws < 1 or (draws == 1 and not apart):
+        return tuple(found)
     whole = [pair for pair in pairs if len(pair.drawn) == draws]
-    if any(pair.drawn[:1] != (pair.direct,) for pair in whole) or draws > 1:
-        found.append(_figures(f"mean of {draws}", _mean(whole), whole))
+    if not whole:
+        why = f"no pair has all {draws} scored answers without tools" if pairs else "there is no pair"
+        countings = [f"mean of {draws}", *([f"{draws} of {draws}", f"pass@{draws}"] if draws > 1 else [])]
+        return (*found, *(_unavailable(counting, why) for counting in countings))
+    found.append(_figures(f"mean of {draws}", _mean(whole), whole))
     if draws > 1:
         found.append(_figures(f"{draws} of {draws}", _all(whole), whole, independent=True))
         found.append(_figures(f"pass@{draws}", _any(whole), whole, independent=True))
@@ -144,6 +151,20 @@ def _figures(counting: str, rows: Sequence[_Row], pairs: Sequence[Pair], *, inde
     )
 
 
+def _unavailable(counting: str, why: str) -> NeedFigures:
+    none = Corrected(raw=Figure(why=why), corrected=Figure(why=why))
+    return NeedFigures(
+        counting=counting,
+        need=none,
+        redundant_rate=none,
+        redundant_share=none,
+        precision=none,
+        recall=none,
+        f1=none,
+        correction=f"not available, because {why}",
+    )
+
+
 def _both(raw: Callable[[], Figure], fair: Callable[[], Figure], why: str) -> Corrected:
     first = figure(raw)
     second = Figure(n=first.n, why=why) if why else msgspec.structs.replace(figure(fair), count=None)
@@ -156,18 +177,22 @@ class _Decisions:
     def __init__(self, rows: Sequence[_Row]) -> None:
         self.rows = rows
         self.clusters = codes_of([row.cluster for row in rows])
-        self.weights = [1 / (1 - row.luck) if row.needs else 0.0 for row in rows]
-        self.top = max((1 / (1 - row.luck) for row in rows), default=1.0)
+        self.needs, self.lucks = [row.needs for row in rows], [row.luck for row in rows]
+        self.calls = [row.called for row in rows]
+        self.weights = fair_weights(self.needs, self.lucks)
+        self.top = max((1 / (1 - luck) for luck in self.lucks), default=1.0)
 
     def need(self) -> Figure:
         if not self.rows:
             raise StatsUnavailable("there is no pair")
-        return self.of(self.weights, [1.0] * len(self.rows), self.top)
+        ones = [1.0] * len(self.rows)
+        return self.of(lambda weights: (weights, ones), [True] * len(self.rows), self.top)
 
     def precision(self) -> Figure:
-        if not any(row.called for row in self.rows):
+        if not any(self.calls):
             raise StatsUnavailable("no pair called a tool")
-        return self.of(self.called(self.weights), [float(row.called) for row in self.rows], self.top)
+        sizes = [float(called) for called in self.calls]
+        return self.of(lambda weights: (self.called(weights), sizes), self.calls, self.top)
 
     def redundant_rate(self) -> Figure:
         return mirrored(self.precision())
@@ -175,13 +200,16 @@ class _Decisions:
     def recall(self) -> Figure:
         if not any(self.weights):
             raise StatsUnavailable("no pair was wrong without tools")
-        return self.of(self.called(self.weights), self.weights, 1.0)
+        return self.counted(ratio_of(self.called(self.weights), self.weights, self.clusters), self.called(self.weights))
 
     def f1(self) -> Figure:
-        sizes = [row.called + weight for row, weight in zip(self.rows, self.weights, strict=True)]
-        if not any(sizes):
+        def parts(weights: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
+            sizes = [called + weight for called, weight in zip(self.calls, weights, strict=True)]
+            return [2 * hit for hit in self.called(weights)], sizes
+
+        if not any(self.calls) and not any(self.weights):
             raise StatsUnavailable("no pair called a tool, and none needed one")
-        found = self.of([2 * hit for hit in self.called(self.weights)], sizes, 2 * self.top / (1 + self.top))
+        found = self.of(parts, self.calls, 2 * self.top / (1 + self.top))
         return msgspec.structs.replace(found, count=None)
 
     def redundant_share(self) -> Figure:
@@ -189,18 +217,25 @@ class _Decisions:
             raise StatsUnavailable("there is no pair")
         wasted = [row.called * (1 - weight) for row, weight in zip(self.rows, self.weights, strict=True)]
         if not any(row.called and row.luck for row in self.rows):
-            return self.of(wasted, [1.0] * len(wasted), 1.0)
-        if all(row.called for row in self.rows):
-            return self.redundant_rate()
-        return mean_of(wasted, self.clusters, UNIT)
+            return self.counted(ratio_of(wasted, [1.0] * len(wasted), self.clusters), wasted)
+        found = mean_of(wasted, self.clusters, None)
+        within = found.high is not None and found.high > 0
+        if within and any(row.called and not row.needs for row in self.rows) and not all(self.calls):
+            return kept_within(found, UNIT)
+        # the spread of rows says nothing of luck that did not happen: the rate's interval does
+        rate = stretched(self.redundant_rate(), sum(self.calls) / len(self.rows))
+        return msgspec.structs.replace(rate, n=len(self.rows))
 
     def called(self, values: Sequence[float]) -> list[float]:
         """The values of rows that called, and 0 elsewhere."""
-        return [row.called * value for row, value in zip(self.rows, values, strict=True)]
+        return [called * value for called, value in zip(self.calls, values, strict=True)]
 
-    def of(self, above: Sequence[float], below: Sequence[float], top: float) -> Figure:
+    def of(self, parts: Parts, among: Sequence[bool], top: float) -> Figure:
         """One ratio; where the weights are counts, with its numerator."""
-        found = ratio_of(above, below, self.clusters, top)
+        found = fair_ratio(self.needs, self.lucks, self.clusters, parts, among=among, top=top)
+        return self.counted(found, parts(self.weights)[0])
+
+    def counted(self, found: Figure, above: Sequence[float]) -> Figure:
         return msgspec.structs.replace(found, count=round(sum(above))) if self.top == 1 else found
 
 
@@ -209,6 +244,11 @@ def _no_correction(pairs: Sequence[Pair], *, independent: bool) -> str:
     if lone := next((pair.agent.id for pair in pairs if pair.agent.options == 1), None):
         return f"sample {lone} has one option only"
     guessed = any(pair.agent.options > 1 for pair in pairs)
-    if independent and guessed and not any(len({one.right for one in pair.drawn}) > 1 for pair in pairs):
+    if independent and guessed and not any(_differ(pair) for pair in pairs):
         return "repeated answers never differ (temperature 0?), so they are not independent guesses"
     return ""
+
+
+def _differ(pair: Pair) -> bool:
+    """Whether the repeated answers are more than copies of one another."""
+    return len({(one.right, one.answer) for one in pair.drawn}) > 1

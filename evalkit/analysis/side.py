@@ -126,9 +126,6 @@ def read_side(folder: Path, label: str, rule: Rule) -> Side:
         EvalkitError: the official rule is asked of a run that has no verdict under it.
     """
     info = read_info(folder)
-    parts = (info.config.get("task"), info.config.get("model"))
-    if not all(isinstance(part, Mapping) and isinstance(part.get("name"), str) for part in parts):
-        raise DataError(f"the run.json of {folder} does not name a task and a model")
     # a later line with the same key supersedes an earlier one and keeps its place
     rows = {record.key: _row(record, rule) for record in read_records(folder) if record.arm in (AGENT, ISOLATED)}
     repeats: dict[str, list[_Row]] = {}
@@ -192,7 +189,7 @@ def _unit(id: str, rows: Sequence[_Row]) -> Unit:
     category, cluster, question, images, prompt, expected = rows[0].question
     scored = [row for row in rows if not row.error]
     right = _mean(row.right for row in scored)
-    speaks = next((row for row in scored if row.right == (right or 0) > 0.5), (scored or rows)[0])
+    speaks = next((row for row in scored if row.right == ((right or 0) > 0.5)), (scored or rows)[0])
     return Unit(
         id=id,
         category=category,

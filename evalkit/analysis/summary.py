@@ -15,7 +15,7 @@ from evalkit.analysis.repeat import RepeatCheck, repeat_check
 from evalkit.analysis.rollouts import RolloutFigures, rollout_figures
 from evalkit.analysis.shares import Share, clustered_share, clusters_of
 from evalkit.errors import EvalkitError, one_line
-from evalkit.records import AGENT, Record, Rule, ToolCall
+from evalkit.records import AGENT, Prices, Record, Rule, ToolCall
 from evalkit.task import Metric, Task
 
 
@@ -64,6 +64,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         by_category: accuracy of the scored rows per category.
         latency: seconds per sample and its parts, as run (loaded).
         tokens: per sample.
+        cost: per sample, errors among them, in the currency of the prices; None where no prices are given.
         metrics: the benchmark's own figures.
         pixels: megapixels of an image as it is ("original") and as the model gets it ("shown"), over all images
             for which both are known, and image tokens per row, each image counted once ("tokens").
@@ -90,6 +91,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     tokens: dict[str, Spread]
     metrics: tuple[Metric, ...]
     errors: dict[str, int]
+    cost: Spread | None = None
     repeat: RepeatCheck | None = None
     recorded: RecordedVerdicts | None = None
     pixels: dict[str, Spread] = {}
@@ -106,6 +108,7 @@ def summarise(
     rule: Rule = Rule.STRICT,
     *,
     drawn_apart: bool = False,
+    prices: Prices | None = None,
 ) -> Summary:
     """The figures of a run's records; all but the repeat check are the agent's, at its first try.
 
@@ -143,6 +146,7 @@ def summarise(
             "completion": spread(r.trajectory.usage.completion_tokens for r in scored),
             "image": spread(r.trajectory.usage.image_tokens for r in scored),
         },
+        cost=None if prices is None else spread(prices.of(r.trajectory.usage) for r in records),
         metrics=_metrics(task, records),
         errors=dict(failed.most_common(5)),
         repeat=repeat,

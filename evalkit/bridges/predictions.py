@@ -124,9 +124,11 @@ def _csv(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream, strict=True)
-            header = next(rows, [])
-            if len(set(header)) < len(header):
-                raise DataError(f"{name} has a column more than once in its header")
+            header = next((cells for cells in rows if cells), [])
+            if double := [column for column in header if column and header.count(column) > 1]:
+                raise DataError(f"{name} has column {one_line(double[0], 40)!r} more than once in its header")
+            if len(header) == 1 and (other := next((mark for mark in ";\t" if mark in header[0]), "")):
+                raise DataError(f"{name} is parted by {other!r}; a .csv is parted by commas: save it so, or as .jsonl")
             line = rows.line_num
             for cells in rows:
                 # a cell may hold line breaks: a row is named by the line it starts on

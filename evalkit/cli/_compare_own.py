@@ -1,4 +1,4 @@
-"""The benchmark's own figures beside a comparison, where the benchmark is known here."""
+"""What stands beside a comparison without a test: the benchmark's own figures, and which runs no other beats."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import msgspec
 
 from evalkit.analysis.comparison import Comparison
 from evalkit.analysis.own_figures import own_figures
+from evalkit.analysis.pareto import cost_point, pareto_front
 from evalkit.content import find_tasks, reopen_task, task_named
 from evalkit.errors import EvalkitError, one_line
 from evalkit.runs.folder import read_info
+from evalkit.runs.store import latest_records
 
 
 def with_own(comparison: Comparison, folders: Sequence[Path], task_dirs: Sequence[Path]) -> Comparison:
@@ -29,3 +31,13 @@ def with_own(comparison: Comparison, folders: Sequence[Path], task_dirs: Sequenc
         why = str(error) if isinstance(error, EvalkitError) else f"{type(error).__name__}: {error}"
         return msgspec.structs.replace(comparison, own_why=one_line(why))
     return msgspec.structs.replace(comparison, own=tuple(own_figures(tasks, folders, comparison.rule)))
+
+
+def with_fronts(comparison: Comparison, folders: Sequence[Path]) -> Comparison:
+    """The comparison with its Pareto fronts. Seconds make none: they are the machine's as much as the agent's."""
+    points = [
+        cost_point(run.label, latest_records(folder).values(), comparison.rule)
+        for run, folder in zip(comparison.runs, folders, strict=True)
+    ]
+    fronts = (pareto_front(points, "calls"), pareto_front(points, "tokens"))
+    return msgspec.structs.replace(comparison, fronts=fronts)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from evalkit.analysis.comparison import Comparison, Versus
 from evalkit.analysis.paired_figures import EQUAL, NONE, SAME, UNTESTED, Figure
+from evalkit.analysis.pareto import Front
 from evalkit.cli._compare_words import (
     GROUPS,
     config_line,
@@ -41,6 +42,8 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
         console.print()
         _versus(console, comparison, versus)
     _own(console, comparison)
+    for front in comparison.fronts:
+        _say(console, _front(front))
 
 
 def _runs(console: Console, comparison: Comparison) -> None:
@@ -123,6 +126,14 @@ def _flips(console: Console, versus: Versus) -> None:
 def _say(console: Console, markup: str, indent: int = 2) -> None:
     """A sentence, wrapped under its indent."""
     console.print(Padding(markup, (0, 0, 0, indent), expand=False))
+
+
+def _front(front: Front) -> str:
+    """The runs on a front, from the cheapest; nothing where none can be placed."""
+    best = ", ".join(f"{p.name} {p.accuracy:.1%} at {getattr(p, front.cost):.3g}" for p in front.best)
+    beaten = "".join(f"; {name} is beaten by {by}" for name, by in front.beaten.items())
+    out = "".join(f"; {name} left out, because {why}" for name, why in front.left_out.items())
+    return plain(f"Pareto front, accuracy against {front.cost} a row: {best or 'none'}{beaten}{out}", 1000)
 
 
 def _own(console: Console, comparison: Comparison) -> None:

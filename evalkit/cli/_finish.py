@@ -42,8 +42,12 @@ def finish_run(
         ids: of all rows of the benchmark as configured, where they are known: missing ones are named.
     """
     records = list(latest_records(folder).values())
-    apart = any(session.arms.direct_temperature is not None for session in info.sessions)
-    summary = summarise(task, info.config["model"]["name"], info.expected_rows, records, rule, drawn_apart=apart)
+    # the last start that asked for several direct answers says how they were drawn
+    drawn = [session.arms for session in info.sessions if session.arms.direct_runs > 1]
+    apart = bool(drawn) and drawn[-1].direct_temperature is not None
+    summary = summarise(
+        task, info.config["model"]["name"], info.expected_rows, records, rule, drawn_apart=apart, prices=info.prices
+    )
     write_whole(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))
     write_whole(folder / REPORT, run_markdown(info, summary).encode())
     console.print(_table(summary))

@@ -22,7 +22,7 @@ from evalkit.content import TaskEntry, find_tasks, open_task, tasks_named
 from evalkit.engines import Engine
 from evalkit.errors import EvalkitError, ExitCode, unknown, worst
 from evalkit.models import ModelCard
-from evalkit.records import Record, Rule, Sample
+from evalkit.records import Prices, Record, Rule, Sample
 from evalkit.runs.agents import ArmAgents
 from evalkit.runs.arms import Arms, Job, again, forced_answers, isolated, schedule, unfinished
 from evalkit.runs.environment import environment
@@ -58,6 +58,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     fresh: bool
     allowed_errors: float
     rule: Rule
+    prices: Prices | None
     arms: Arms
     direct_system_prompt: Path | None
 
@@ -256,6 +257,7 @@ class _Session:
         with RunStore(folder) as store:
             if (folder / INFO).is_file():
                 info = read_info(folder)
+            info.prices = self.request.prices or info.prices
             done = latest_records(folder)
             check_earlier(folder, info, arms, card.sampling.temperature, done)
             main, twice, alone = (

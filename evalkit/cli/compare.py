@@ -46,7 +46,7 @@ def compare(
     """
     from evalkit.analysis.compare import compare as compared
     from evalkit.cli._compare_files import WRITERS, write_file
-    from evalkit.cli._compare_own import with_own
+    from evalkit.cli._compare_own import with_fronts, with_own
     from evalkit.cli._compare_tables import show_comparison
     from evalkit.cli._console import Console
     from evalkit.errors import EvalkitError
@@ -56,6 +56,7 @@ def compare(
     if len(alone) > 1:
         raise EvalkitError(f"{' and '.join(f'--{name} -' for name in alone)}: only one can go to the terminal")
     comparison = with_own(compared(runs, rule, allow_different or ()), runs, task_dir or ())
+    comparison = with_fronts(comparison, runs)
     for name, target in wanted.items():
         if target != "-":
             write_file(name, Path(target), WRITERS[name](comparison))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evalkit.records import Rule
+from evalkit.records import Prices, Rule
 
 _MODEL, _DATA, _AGENT, _ARMS, _WHERE = "Model", "Data", "Agent", "Arms", "Run"
 
@@ -203,6 +203,12 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", rich_help_panel=_WHERE, help="Do not resume; a new folder.")
     ] = False,
+    price_in: Annotated[
+        float | None, typer.Option(rich_help_panel=_WHERE, min=0, help="Price of a million prompt tokens.")
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option(rich_help_panel=_WHERE, min=0, help="Price of a million generated tokens.")
+    ] = None,
     rule: Annotated[
         Rule, typer.Option(rich_help_panel=_WHERE, help="Whose verdicts come first; both are stored.")
     ] = Rule.STRICT,
@@ -224,6 +230,8 @@ def run(
     def replaced(struct: msgspec.Struct, **values: object) -> msgspec.Struct:
         return msgspec.structs.replace(struct, **{k: v for k, v in values.items() if v is not None})
 
+    if (price_in is None) != (price_out is None):
+        raise EvalkitError("--price-in and --price-out go together: the prices of a million tokens")
     names = [name for name in (part.strip() for part in tasks.split(",")) if name]
     card = find_card(model, engine)
     if serve:
@@ -288,6 +296,7 @@ def run(
         fresh=fresh,
         allowed_errors=allowed_errors,
         rule=rule,
+        prices=None if price_in is None or price_out is None else Prices(prompt=price_in, completion=price_out),
         arms=read_arms(
             names=arms,
             counterfactual=counterfactual,

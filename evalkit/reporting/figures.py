@@ -87,7 +87,17 @@ def _costs(summary: Summary) -> list[FigureRow]:
     if not any(known.n for known in (*spreads.values(), *tokens.values())):
         return [FigureRow("latency, tokens", NONE, "", "0")]
     counts = [FigureRow(f"{kind} tokens per row", _number(t.mean, ".1f"), "", str(t.n)) for kind, t in tokens.items()]
+    if summary.cost is not None:
+        counts.append(_price(summary.cost, summary.done))
     return [_spread(name, spread) for name, spread in spreads.items()] + counts
+
+
+def _price(cost: Spread, rows: int) -> FigureRow:
+    """Cost in the currency of the prices; the total only where every row's tokens are known."""
+    if cost.mean is None:
+        return FigureRow("cost per row", f"{NONE}: no row's tokens are known", "", "0")
+    total = f", {cost.mean * cost.n:.4g} in all" if cost.n == rows else f" (known of {cost.n} of {rows} rows)"
+    return FigureRow("cost per row", f"{cost.mean:.4g}{total}", "", str(cost.n))
 
 
 def _pixels(pixels: dict[str, Spread]) -> list[FigureRow]:

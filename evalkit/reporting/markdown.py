@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from evalkit.analysis.summary import Summary
 from evalkit.content import content_dir
 from evalkit.errors import one_line
@@ -10,6 +12,8 @@ from evalkit.reporting.need import need_tables
 from evalkit.reporting.repeats import curve_rows
 from evalkit.runs.folder import RunInfo
 from evalkit.runs.plan import flat
+
+_ADDRESS = re.compile(r"(:(?=//)|www(?=\.))(.)", re.IGNORECASE)
 
 
 def run_markdown(info: RunInfo, summary: Summary) -> str:
@@ -37,4 +41,5 @@ def _cell(value: object) -> str:
     text = one_line(value, 400)
     for mark in "\\`*_[]<>|":
         text = text.replace(mark, "\\" + mark)
-    return text
+    # GitHub makes links of bare addresses too
+    return _ADDRESS.sub(lambda found: found[1] + "\\" + found[2], text)

@@ -167,10 +167,8 @@ def _reasons(found: Counterfactual) -> Iterator[str]:
     """Why figures are not available, each reason once."""
     table = found.overall
     named = [("missed", table.shares["missed"]), ("with tools - without", table.difference.raw)]
-    for figures in table.need:
-        for key, name in _NAMES.items():
-            both: Corrected = getattr(figures, key)
-            named += [(name, both.raw)] if both.raw.why else [(f"{name} (corrected)", both.corrected)]
+    for i, figures in enumerate(table.need):
+        named += _named(figures, f"by {figures.counting}" if i else "")
     names: dict[tuple[str, str], list[str]] = {}
     for name, figure in named:
         if figure.why:
@@ -178,3 +176,14 @@ def _reasons(found: Counterfactual) -> Iterator[str]:
             names.setdefault((what, figure.why), []).append(name)
     for (what, why), which in names.items():
         yield f"{', '.join(dict.fromkeys(which))}: {what}, because {why}"
+
+
+def _named(figures: NeedFigures, counting: str) -> list[tuple[str, Figure]]:
+    """The figures of one way of counting that may lack something; as one where all lack the same."""
+    every: list[Corrected] = [getattr(figures, key) for key in _NAMES]
+    shown = [(both.raw, "") if both.raw.why else (both.corrected, " (corrected)") for both in every]
+    alike = {(figure.value is None, figure.why, what) for figure, what in shown}
+    if counting and len(alike) == 1:
+        return [(f"all {counting}{shown[0][1]}", shown[0][0])]
+    by = f", {counting}" if counting else ""
+    return [(f"{name}{by}{what}", figure) for name, (figure, what) in zip(_NAMES.values(), shown, strict=True)]

@@ -6,11 +6,12 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from evalkit.errors import DataError, InfrastructureError, one_line
+from evalkit.records import Prices
 from evalkit.runs.arms import Arms
 
 INFO = "run.json"
@@ -53,15 +54,17 @@ class RunInfo(msgspec.Struct, kw_only=True):
         expected_rows: rows of the benchmark as configured: the denominator of every "all rows" figure.
         system_prompt: as sent.
         sessions: every start that ran trajectories, in order.
+        prices: of tokens, where the user has given them.
     """
 
     evalkit: str
     created: str
     config: dict[str, Any]
     config_hash: str
-    expected_rows: int
+    expected_rows: Annotated[int, msgspec.Meta(ge=0)]
     system_prompt: str = ""
     sessions: list[Session] = []
+    prices: Prices | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -77,11 +80,18 @@ def read_info(folder: Path) -> RunInfo:
     """
     file = folder / INFO
     try:
-        return msgspec.json.decode(file.read_bytes(), type=RunInfo)
+        info = msgspec.json.decode(file.read_bytes(), type=RunInfo)
     except FileNotFoundError:
         raise DataError(f"{folder} is not a run folder: it has no {INFO}") from None
     except (OSError, msgspec.MsgspecError) as error:
         raise DataError(f"cannot read {file}: {one_line(error)}") from error
+    for part in ("task", "model"):
+        named = info.config.get(part)
+        if not isinstance(named, dict) or not isinstance(named.get("name"), str):
+            raise DataError(
+                f"cannot read {file}: its config names no {part}; it was not written by evalkit, or damaged"
+            )
+    return info
 
 
 def write_info(folder: Path, info: RunInfo) -> None:

@@ -32,8 +32,7 @@ def outcome_of(task: Task, sample: Sample, trajectory: Trajectory) -> Outcome:
 def _said(trajectory: Trajectory) -> str:
     """The response, without what stands in calls that were not run: code that prints an answer gives none."""
     text = trajectory.response
-    if trajectory.stop is StopReason.ENDED and trajectory.turns:
-        for call in trajectory.turns[-1].calls:
-            if call.status is CallStatus.NOT_RUN and call.raw:
-                text = text.replace(call.raw, "")
+    for call in trajectory.turns[-1].calls if trajectory.turns else ():
+        if call.status in (CallStatus.NOT_RUN, CallStatus.MALFORMED) and call.raw:
+            text = text.replace(call.raw, "")
     return text

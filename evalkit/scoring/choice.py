@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from evalkit.errors import one_line
 from evalkit.records import Outcome, Verdict
 from evalkit.scoring._text import clean
-from evalkit.scoring.equivalence import equivalents
+from evalkit.scoring.equivalence import equivalents, twice_stated
 from evalkit.scoring.extract import CUE, NONE, WHOLE, concluded, extract
 from evalkit.scoring.formula import read_formula
 from evalkit.scoring.number import read_quantity
@@ -19,7 +19,7 @@ NO_CHOICE = "no_choice"
 _LONGEST = 10_000
 _EDGES = " \t\r\n.,;:!()[]{}<>\"'“”‘’*_"
 _PREFIX = re.compile(
-    r"(?:the\s{1,3})?(?:correct\s{1,3})?(?:option|choice|answer)\s{0,3}:?\s{0,3}(?=\W{0,4}[A-Za-z](?![A-Za-z]))",
+    r"(?:the\s{1,3})?(?:correct\s{1,3})?(?:option|choice|answer|letter)\s{0,3}:?\s{0,3}(?=\W{0,4}[A-Za-z](?![A-Za-z]))",
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
@@ -29,6 +29,16 @@ _LABELLED = re.compile(
     re.DOTALL,
 )
 _BRACKETED = re.compile(r"([A-Za-z])\s{0,2}[(\[](.{1,200})[)\]]\.?", re.DOTALL)
+_BEHIND = re.compile(r"(.{1,200}?)\s{0,3}[(\[]([A-Za-z])[)\]]\.?", re.DOTALL)
+_LISTED = re.compile(r"([A-Za-z])[,;]\s{0,3}(.{1,200})", re.DOTALL)
+_NOT_OTHER = re.compile(
+    r"(?<=[^\s,]),?\s{1,3}(?:and\s{1,3})?(?:not|rather\s{1,3}than|instead\s{1,3}of)\s{1,3}(?:option\s{1,3})?[(\[]?[A-Z][)\]]?\.?$"
+)
+_DENIED = re.compile(
+    r"\W{0,3}(?:(?:(?:it|that|this)\s{1,3})?(?:is|was)\s{1,3}(?:not\s{1,3}(?:true|right|correct)|wrong|incorrect|false)"
+    r"|(?:is|was)\s{1,3}not|(?:is|was|does|ca)n['’]t|cannot|not|wrong|incorrect|false|never)\b",
+    re.IGNORECASE,
+)
 _HEAD = re.compile(r"[,.;]\s{1,3}(?!(?:or|and)\b)(?=[^\W\d_]{2})")
 _OTHER_NONE = re.compile(r"none of (?:the above|these|those|them|the (?:given |above )?(?:options|choices|answers))")
 _OWN_LETTER = re.compile(r"\W{0,3}([A-Z])(?![A-Za-z])")
@@ -36,6 +46,7 @@ _SECOND_LETTERS = (
     re.compile(r"\W{0,4}(?:or|and)\b\W{0,4}([A-Z])\b|\W{0,4}([A-Z])\b(?!\s(?!or\b|and\b)[a-z])"),
     re.compile(r"(?:[;,/&|\n]|\b(?:or|and)\b)\s{0,3}[(\[]?([A-Z])(?=[)\].:;,/]|$)"),
     re.compile(r"[(\[]([A-Z])[)\]]"),
+    re.compile(r"\b(?:so|thus|hence|therefore),?\s{1,3}(?:option\s{1,3})?([A-Z])(?=\W{0,3}$|\s{1,3}is\b)"),
 )
 
 
@@ -44,10 +55,10 @@ def choose(text: str, choices: Mapping[str, str], *, lower: bool = False) -> str
 
     Accepted are a letter alone (`B`, `(B)`, `B.`, `**B**`, `$B$`, `\text{B}`, `Option B`, also in
     full-width characters), a letter marked as a label before any text (`B. red`, `B) red`, `B: red`),
-    a letter with its own text in brackets (`B (red)`), and the text of exactly one choice (case-folded, white
-    space collapsed, markup and closing punctuation dropped), with or without its letter, and with an explanation
-    behind a comma or point if that names no other choice (`no, there are not`). A letter alone is always read as
-    a letter, even where some choice's text is that letter.
+    a letter with its own text in brackets or behind a comma (`B (red)`, `red (B)`, `B, red`),
+    and the text of exactly one choice (case-folded, white space collapsed, markup and closing punctuation dropped),
+    with or without its letter, and with an explanation behind a comma or point if that names no other choice
+    (`no, there are not`). A letter alone is always read as a letter, even where some choice's text is that letter.
 
     Where none of these decides, the answer's value does, if exactly one choice has it: `0.5` or `\frac{1}{2}` for
     the choice `1/2`, `97` for `97°`, `12cm` for `12 cm` (see `equivalent`).
@@ -71,6 +82,8 @@ def choose(text: str, choices: Mapping[str, str], *, lower: bool = False) -> str
     answer = clean(text)
     if prefix := _PREFIX.match(answer):
         answer = answer[prefix.end() :]
+    if other := _NOT_OTHER.search(answer[-60:]):
+        answer = answer[: len(answer) - len(answer[-60:]) + other.start()]
     norm = _normal(answer)
     texts = {letter: _normal(clean(option)) for letter, option in choices.items()}
     same = [letter for letter, option in texts.items() if option and option == norm]
@@ -123,6 +136,10 @@ def _labelled(answer: str, texts: Mapping[str, str], lower: bool) -> str | None:
         letter = bracketed[1]
         own = letter in texts and (_normal(bracketed[2]) == texts[letter] or _same_number(bracketed[2], texts[letter]))
         return letter if own else None
+    if behind := _BEHIND.fullmatch(answer) or _LISTED.fullmatch(answer):
+        stated, letter = (behind[1], behind[2]) if behind.re is _BEHIND else (behind[2], behind[1])
+        if letter in texts and _normal(stated) == texts[letter]:
+            return letter
     label = _LABELLED.match(answer)
     if label is None:
         return None
@@ -135,18 +152,29 @@ def _labelled(answer: str, texts: Mapping[str, str], lower: bool) -> str | None:
         return letter
     if label["firm"] is None or _normal(rest) in texts.values():
         return None
+    if _denies(_normal(rest), texts[letter]):
+        return None
     others = [option for other, option in texts.items() if other != letter]
     if not _same_number(rest, texts[letter]) and any(_same_number(rest, option) for option in others):
         return None
     return None if _names_another(rest, letter, texts) else letter
 
 
+def _denies(rest: str, own: str) -> bool:
+    """Whether the text after a label takes the label back, as in `B. is wrong` or `B. it is not red`."""
+    if not own:
+        return _DENIED.match(rest) is not None
+    if re.search(rf"(?:\bnot|n['’]t)\s{re.escape(own)}(?!\w)", rest):
+        return True
+    return not rest.startswith(own) and _DENIED.match(rest) is not None
+
+
 def _names_another(rest: str, letter: str, texts: Mapping[str, str]) -> bool:
     """Whether the text after a label names a second letter, as in `(A) or (B)`."""
-    start, listed, bracketed = _SECOND_LETTERS
+    start, listed, bracketed, concluded = _SECOND_LETTERS
     first = start.match(rest)
     found = [first[1] or first[2]] if first else []
-    found += listed.findall(rest) + bracketed.findall(rest)
+    found += listed.findall(rest) + bracketed.findall(rest) + concluded.findall(rest)
     return any(other in texts and other != letter for other in found)
 
 
@@ -174,7 +202,7 @@ def _headed(norm: str, texts: Mapping[str, str]) -> str | None:
 
 def _by_value(text: str, choices: Mapping[str, str]) -> str | None:
     """The one choice that has the answer's value."""
-    if read_quantity(text) is None and read_formula(text) is None:
+    if read_quantity(text) is None and read_formula(text) is None and twice_stated(text) is None:
         return None
     same = [
         letter
@@ -182,7 +210,9 @@ def _by_value(text: str, choices: Mapping[str, str]) -> str | None:
         if equal is True
     ]
     own = _OWN_LETTER.match(text)
-    if len(same) != 1 or (own and own[1] in choices and own[1] != same[0]):
+    behind = _BEHIND.fullmatch(clean(text))
+    named = {own[1] if own else "", behind[2] if behind else ""}
+    if len(same) != 1 or any(letter in choices and letter != same[0] for letter in named):
         return None
     return same[0]
 

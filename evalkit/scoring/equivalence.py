@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 
 from evalkit.scoring._math_client import CLIENT
 from evalkit.scoring.formula import Formula, read_formula
-from evalkit.scoring.number import Quantity, read_quantity
+from evalkit.scoring.number import LONGEST, Quantity, read_quantity
 from evalkit.scoring.units import same_unit
+
+_AGAIN = re.compile(r"(?P<before>[^()=]{1,60}?)\s{0,3}\((?P<again>.{1,100})\)[.,;: $*]{0,4}", re.DOTALL)
 
 TIMEOUT = "timeout"
 """Reason code: working out the formula took more than its share of time or memory."""
@@ -89,8 +92,35 @@ def _value(latex: str) -> Fraction | str | None:
     return None if reply.answers[0] is None else Fraction(reply.answers[0])
 
 
+def twice_stated(text: str, unit: str = "") -> Quantity | None:
+    r"""The number of an answer that gives it again in brackets: `36 (6^2)`, `twelve (12)`.
+
+    Args:
+        text: an answer.
+        unit: the unit asked for.
+
+    Returns:
+        The number before the bracket; None where there is no such bracket, or its value is another or unknown.
+
+    Raises:
+        InfrastructureError: as for `equivalent`.
+    """
+    found = _AGAIN.fullmatch(text.strip()) if len(text) <= LONGEST else None
+    if found is None:
+        return None
+    before = read_quantity(found["before"], unit)
+    if before is None:
+        return None
+    inner = read_quantity(found["again"], unit) or read_formula(found["again"])
+    if inner is None or _units_differ(before.unit, inner.unit):
+        return None
+    if isinstance(inner, Quantity):
+        return before if before.value == inner.value else None
+    return before if value_of(inner) == before.value else None
+
+
 def _read(text: str) -> Quantity | Formula | None:
-    return read_quantity(text) or read_formula(text)
+    return read_quantity(text) or read_formula(text) or twice_stated(text)
 
 
 def _variables(value: Quantity | Formula) -> bool:

@@ -12,9 +12,17 @@ import re
 
 import msgspec
 
-from evalkit.scoring.cues import last_cue
+from evalkit.scoring.cues import before_echo, last_cue
 from evalkit.scoring.sentence import final_statement
-from evalkit.scoring.tags import bare, last_answer_tag, last_box, without_reasoning
+from evalkit.scoring.tags import (
+    answered_at,
+    bare,
+    last_answer_tag,
+    last_box,
+    unclosed_answer,
+    without_reasoning,
+    without_tokens,
+)
 
 ANSWER_TAG = "answer_tag"
 BOXED = "boxed"
@@ -26,7 +34,7 @@ NONE = "none"
 
 _WHOLE_LIMIT = 300
 _JSON_LIMIT = 5_000
-_FENCED = re.compile(r"```(?:json)?\s{0,5}(\{[^`]{1,5000}\})\s{0,5}```\s{0,5}$")
+_FENCED = re.compile(r"```(?:json)?\s{0,5}(\{[^`]{1,5000}\}|\[[^`]{1,5000}\])\s{0,5}```\s{0,5}$")
 
 
 class Extraction(msgspec.Struct, frozen=True):
@@ -34,7 +42,7 @@ class Extraction(msgspec.Struct, frozen=True):
 
     Attributes:
         answer: the text, without tags and markup around it; None when there is none.
-        reason: the rule that found it: "answer_tag", "boxed", "json", "cue", "whole" or "none".
+        reason: the rule that found it: "answer_tag", "boxed", "json", "cue", "final_sentence", "whole" or "none".
     """
 
     answer: str | None
@@ -46,11 +54,14 @@ def extract(response: str) -> Extraction:
 
     Reasoning is dropped first: `<think>`, `<thinking>`, `<reason>` and `<reasoning>` blocks, all
     that follows an unclosed one, and all that precedes a closing tag whose opening tag was part of
-    the prompt. In the rest the first rule that applies decides:
+    the prompt. In the rest the first of the numbered rules that applies decides.
+
+    Two things are repaired: where nothing but reasoning that was never closed is left, an answer tag that ends the
+    response counts; and a next question that the model wrote itself behind its answer (`Question: …`) is cut off.
 
     1. "answer_tag": the last complete `<answer>…</answer>`, and in it the box or the cue if it has one;
     2. "boxed": the last `\boxed{…}`;
-    3. "json": the field "answer" of a JSON object that is the whole rest or ends it in a code fence;
+    3. "json": the field "answer" of a JSON object that is the whole rest or ends it in a code fence, or a list in one;
     4. "cue": the last of `Answer: …`, `<Answer>: …` (We-Math's own format), `the correct answer is …`,
        `Option C is correct`, and the like in other languages (`答案是…`);
     5. "whole": the whole rest, if it is one short line.
@@ -64,7 +75,7 @@ def extract(response: str) -> Extraction:
     Returns:
         The answer and the rule; takes time linear in the response and never raises.
     """
-    text = without_reasoning(response)
+    text = _said(response)
     tagged = last_answer_tag(text)
     if tagged is not None:
         answer = last_box(tagged) or _json_answer(tagged) or last_cue(tagged) or bare(bare(tagged).lstrip(":："))
@@ -93,17 +104,29 @@ def concluded(response: str, found: Extraction) -> Extraction | None:
         was marked, of the whole response, with reason "final_sentence"; None where there is none.
     """
     marked = found.reason not in (WHOLE, NONE)
-    text = found.answer if marked and found.answer is not None else without_reasoning(response)
+    text = found.answer if marked and found.answer is not None else _said(response)
     if marked and text[-1:] not in ".!。":
         text += "."
     statement = final_statement(text)
     return Extraction(statement, found.reason if marked else FINAL) if statement else None
 
 
+def _said(response: str) -> str:
+    """The response without its reasoning, up to a next question that the model wrote itself after it had answered."""
+    response = without_tokens(response)
+    text = without_reasoning(response)
+    if not text.strip() and (answer := unclosed_answer(response)):
+        return f"<answer>{answer}</answer>"
+    answered = answered_at(text)
+    return text if answered is None else before_echo(text, answered)
+
+
 def _json_answer(text: str) -> str | None:
     text = bare(text[-_JSON_LIMIT - 20 :]) if len(text) > _JSON_LIMIT else text.strip()
     if fenced := _FENCED.search(text):
         text = fenced[1]
+        if text.startswith("[") and _is_list(text):
+            return text
     if not (text.startswith("{") and text.endswith("}")):
         return None
     try:
@@ -115,3 +138,11 @@ def _json_answer(text: str) -> str | None:
     if value is None or isinstance(value, dict):
         return None
     return (value if isinstance(value, str) else json.dumps(value)).strip() or None
+
+
+def _is_list(text: str) -> bool:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, list)

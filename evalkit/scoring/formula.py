@@ -42,6 +42,11 @@ _ESCAPES = (
 )
 _LATEX = {"·": "\\cdot ", "×": "\\cdot ", "*": "\\cdot ", "÷": "/", "π": "\\pi "}
 _NAMED = re.compile(r"([A-Za-z](?:_(?:[A-Za-z0-9]|\{[A-Za-z0-9]{1,3}\}))?)\s{0,3}=(?!=)")
+# A bracket behind a space and beside a lone number is a remark, and no factor: "36 (6^2)", "5\sqrt{3} (8.66)".
+_SPACE = r"(?:\s|\\[,;: ]){1,5}"
+_REMARK = re.compile(
+    rf"(?:^|=)\s{{0,3}}[-+]?[0-9.,]{{1,20}}{_SPACE}[(\[]|(?<!\s){_SPACE}[(\[]\s{{0,3}}[-+]?[0-9.,]{{1,20}}\s{{0,3}}[)\]]$"
+)
 _UNIT = re.compile(r"(?:\s|\}|\))\s{0,3}([A-Za-z]{2,12}(?:\^?\{?[23]\}?)?)\.?$")
 _EXPONENT = re.compile(r"\^\s?(?:\{\s?-?\s?([0-9]{1,20})\s?\}|-?([0-9]))")
 _POWER = re.compile(r"\^\s?(?:\{([^{}]{0,80})\}|[A-Za-z0-9])")
@@ -69,7 +74,8 @@ def read_formula(text: str) -> Formula | None:
     A name before an equals sign (`x = …`) and a known unit behind the formula are taken off; LaTeX and Markdown
     marks around it do not count; `sqrt(3)/2`, `√3/2` and `2π` are read like their LaTeX.
     Refused are texts with a word, the letter i, a comma, a percent or degree sign, a factorial, an equation or
-    inequality; figures and signs alone (`3-5`, `2011-12`); two capitals in a row (they name a segment or an angle, not
+    inequality; a lone number before or in a bracket that stands apart (`36 (6^2)`), which is a remark;
+    figures and signs alone (`3-5`, `2011-12`); two capitals in a row (they name a segment or an angle, not
     a product); a power of a power, exponents whose product exceeds 1,000 (12, and their sum 8, where there is a
     variable); more than two functions, six roots or four variables.
 
@@ -82,6 +88,8 @@ def read_formula(text: str) -> Formula | None:
     if not text or len(text) > LONGEST:
         return None
     text = clean(text.replace("\\$", ""))
+    if _REMARK.search(text.rstrip(".,;: ")):
+        return None
     for pattern, plain in _ESCAPES:
         text = pattern.sub(plain, text)
     text = text.strip().rstrip(".,;:").rstrip()

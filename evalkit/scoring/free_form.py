@@ -7,7 +7,7 @@ from fractions import Fraction
 from evalkit.errors import one_line
 from evalkit.records import Outcome, Verdict
 from evalkit.scoring._text import plain
-from evalkit.scoring.equivalence import TIMEOUT, value_of
+from evalkit.scoring.equivalence import TIMEOUT, twice_stated, value_of
 from evalkit.scoring.extract import NONE, WHOLE, Extraction, concluded, extract
 from evalkit.scoring.formula import read_formula
 from evalkit.scoring.lists import read_list, same_lists
@@ -116,7 +116,7 @@ def score_list(response: str, gold: str, scorer: str) -> Outcome:
 
 def _number(text: str, unit: str) -> Quantity | str | None:
     """The number with its unit; "timeout" where a formula could not be worked out in time."""
-    quantity = read_quantity(text, unit)
+    quantity = read_quantity(text, unit) or twice_stated(text, unit)
     if quantity is not None:
         return quantity
     formula = read_formula(text)

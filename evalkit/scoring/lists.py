@@ -12,7 +12,7 @@ LONGEST = 5_000
 """Characters beyond which a text is no list."""
 _MOST = 500
 
-_MARKS = re.compile(r"\*\*|[$`]|\\[()\[\]]|^(?:list|answer)\s{0,2}[:=]", re.IGNORECASE)
+_MARKS = re.compile(r"\*\*|[$`]|\\[()\[\]]|\\(?:left|right)(?![A-Za-z])|^(?:list|answer)\s{0,2}[:=]", re.IGNORECASE)
 _ELEMENT = re.compile(
     r"\s*(?:\"(?P<double>[^\"\\\n]{0,200})\"|'(?P<single>[^'\\\n]{0,200})'|(?P<bare>[^,;'\"\[\]()\n]{1,200}?))\s*(?P<end>,|;|$)"
 )

@@ -14,7 +14,7 @@ from fractions import Fraction
 import msgspec
 
 from evalkit.scoring._text import clean
-from evalkit.scoring._words import NO_UNIT, NUMBERS, SCALES
+from evalkit.scoring._words import NO_REMARK, NO_UNIT, NUMBERS, SCALES
 from evalkit.scoring.units import known_unit
 
 LONGEST = 300
@@ -36,16 +36,18 @@ _LATEX = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
 )
 _OTHER = re.compile(r"[<>≤≥≠±|;\n]|\\(?:le|ge|lt|gt|ne|pm|leq|geq|neq|sim)\b")
-_SEVERAL = re.compile(r",\s|\b(?:and|or)\b")
+_SEVERAL = re.compile(r",(?:\s|(?=[^\W\d]))|\b(?:and|or)\b|[0-9]\s{1,3}[abcnxyz]\s{0,3}$")
+_NUMBER_FIRST = re.compile(r"[-+]?[0-9.]{1,20}\s{0,3},\s{0,3}[A-Za-z]")
 # An equals sign in prose states a condition as often as a result: "7 minutes when r = 3".
 _PROSE = re.compile(r"\b(?:is|are|was|were|be|when|if|for|where|with|because|since|as)\b", re.IGNORECASE)
 _FILLER = re.compile(
-    r"(?:(?:about|approximately|approx\.?|around|roughly|nearly|almost|exactly|only|just|is|equals|equal\s{1,3}to)\b"
+    r"(?:approx\.|ca\.|(?:about|approximately|approx|around|roughly|nearly|almost|exactly|only|just|is|equals"
+    r"|equal\s{1,3}to)\b"
     r"|a\s{1,3}total\s{1,3}of\b|[≈~:])\s{0,3}",
     re.IGNORECASE,
 )
 _NUMERAL = re.compile(
-    r"(?P<sign>[+-]|(?:minus|negative)\s{1,3})?\s{0,1}(?P<currency>[€£¥₹]\s{0,2})?(?:"
+    r"(?P<sign>[+-]|(?:minus|negative)\s{1,3})?\s{0,1}(?P<currency>(?:[€£¥₹]|(?:USD|EUR|GBP|JPY|CNY|RMB|INR|CHF)\b)\s{0,2})?(?:"
     r"(?:(?P<whole>[0-9]{1,12})\s{0,3})?\\frac\s{0,2}(?:\{\s{0,2}(?P<top>-?[0-9]{1,40})\s{0,2}\}|(?P<top1>[0-9]))\s{0,2}"
     r"(?:\{\s{0,2}(?P<bottom>[0-9]{1,40})\s{0,2}\}|(?P<bottom1>[0-9]))"
     r"|(?:(?P<whole2>[0-9]{1,12})\s{1,3})?(?P<top2>[0-9]{1,40})\s{0,2}/\s{0,2}(?P<bottom2>[0-9]{1,40})(?![0-9.,/])"
@@ -57,8 +59,11 @@ _NUMERAL = re.compile(
     r"|\s{0,2}[×x*·]\s{0,2}10\s{0,2}\^\s{0,2}(?:\{\s{0,2}(?P<exp1>[+-]?[0-9]{1,3})\s{0,2}\}|(?P<exp2>[+-]?[0-9]{1,3}))(?![0-9.,])"
     r")?)"
 )
-_REMARK = re.compile(r"\s{0,3}\([^()0-9]{1,60}\)$")
-_UNIT_WORD = re.compile(r"(?:°\s{0,2}[CFK]?|%|[^\W\d_]{1,20}\.?(?:\^?\{?-?[23²³]\}?)?)")
+_REMARK = re.compile(
+    r"\s{0,3}\(\s{0,3}(?P<first>[^\W\d_]{0,20})[^()0-9]{0,60}\)$"
+    r"|(?:^|\s{1,3})is\s{1,3}(?:(?:the|my)\s{1,3})?(?:(?:final|correct|right)\s{1,3})?(?:answer|correct|right|total)$"
+)
+_UNIT_WORD = re.compile(r"(?:[€£¥₹]|°\s{0,2}[CFK]?|%|[^\W\d_]{1,20}\.?(?:\^?\{?-?[23²³]\}?)?)")
 _ATTACHED = frozenset(["m", "g", "s", "h", "l", "L", "N", "J", "W", "V"])
 _NUMBER_WORD = re.compile(
     r"(?P<first>[a-z]{3,9})(?:(?:-|\s)(?P<second>one|two|three|four|five|six|seven|eight|nine))?\b"
@@ -148,6 +153,8 @@ def _right_side(text: str) -> str | None:
     if _OTHER.search(text):
         return None
     parts = re.split(r"[=≈]", text)
+    if len(parts) > 1 and _NUMBER_FIRST.match(parts[0]):
+        return None
     if any(_SEVERAL.search(part) for part in parts[1:-1]) or any(_PROSE.search(part) for part in parts[:-1]):
         return None
     return parts[-1].strip()
@@ -216,7 +223,10 @@ def _word(text: str) -> tuple[Fraction, str, bool] | None:
 
 
 def _with_unit(value: Fraction, rest: str, attached: bool, unit: str) -> Quantity | None:
-    rest = _REMARK.sub("", rest).rstrip(".,: ")
+    remark = _REMARK.search(rest)
+    if remark and (remark["first"] or "").casefold() not in NO_REMARK:
+        rest = rest[: remark.start()]
+    rest = rest.rstrip(".,: ")
     first, _, behind = rest.partition(" ")
     scale = 1
     if first.casefold() in SCALES and not attached:

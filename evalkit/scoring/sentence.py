@@ -23,7 +23,11 @@ _CONCLUDES = re.compile(
     r"|in\s{1,3}(?:conclusion|summary|total|short)|this\s{1,3}means|to\s{1,3}conclude)\b",
     re.IGNORECASE,
 )
-_DOUBT = re.compile(r"(?:n['’]t|\bnot)\s{1,3}(?:think|believe|know|say|mean|sure)\b|\bdoubt", re.IGNORECASE)
+_DOUBT = re.compile(
+    r"(?:n['’]t|\bnot)\s{1,3}(?:think|believe|know|say|mean|sure)\b|\bdoubt|\b(?:unlikely|false|untrue)\s{1,3}(?:that|the|option)\b"
+    r"|\b(?:wrong|incorrect|unlikely|false|least\s{1,3}\w{1,20})\s{1,3}(?:answer|option|choice)\b",
+    re.IGNORECASE,
+)
 _COPULA = re.compile(
     r"\b(?P<which>which\s{1,3})?(?:is|are|was|were|equals|(?:would|will|should|must)\s{1,3}be|measures)\b"
 )
@@ -31,6 +35,16 @@ _OTHER_STATEMENT = re.compile(r"\b(?:is|are|was|were|equals|costs?|weighs|measur
 _EQUALS = re.compile(r"(?<![<>!=])=(?!=)")
 _CUT = re.compile(r"\s(?:which|because|since|as|when|where|if)\s")
 _PAUSE = re.compile(r"[,:;]\s")
+# "7 red, 8 blue and 3 green" and "7, or 8" state several things; "7, not 15" and "7, since 10 - 3 = 7" one.
+_REASON = re.compile(
+    r",\s{1,3}(?:not|rather|instead|because|since|as|which|where|with|given|compared|calculated)\b", re.IGNORECASE
+)
+_MORE = re.compile(
+    r"[,;]\s{1,3}(?:or\b|[^.]{0,200}?(?:[0-9]|\b(?:two|three|four|five|six|seven|eight|nine|ten)\b)"
+    r"|[\w-]{1,30}(?:\s[\w-]{1,30})?,?\s{1,3}(?:and|or)\s{1,3}[\w-]{1,30}(?:\s[\w-]{1,30})?\.?$)",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(r",|\b(?:and|or)\b")
 
 
 def final_statement(text: str) -> str | None:
@@ -39,7 +53,8 @@ def final_statement(text: str) -> str | None:
     The response must be one sentence, or its last sentence must open with a word that concludes (so, therefore,
     in total); courtesies (`I hope this helps!`) do not count. The sentence must be complete, no question, no
     supposition or doubt (`If x is 5`, `I don't think …`), and must say only once that something is a thing: two
-    statements (`A is 15, and B is 22`) are no answer. Without a verb the right side of an equation is the statement.
+    statements (`A is 15, and B is 22`; `7 red, 8 blue`; `x = 3, y = 5`) are no answer.
+    Without a verb the right side of an equation is the statement.
 
     Args:
         text: a response without its reasoning; only its last 2,000 characters are read.
@@ -54,12 +69,19 @@ def final_statement(text: str) -> str | None:
     if verbs:
         if verbs[-1]["which"] or _OTHER_STATEMENT.search(sentence, 0, verbs[-1].start()):
             return None
-        said = _PAUSE.split(sentence[verbs[-1].end() :], maxsplit=1)[0]
+        said = sentence[verbs[-1].end() :]
+        if pause := _PAUSE.search(said):
+            if _MORE.match(said, pause.start()) and not _REASON.match(said, pause.start()):
+                return None
+            said = said[: pause.start()]
     else:
         equation = _EQUALS.search(sentence)
         if equation is None:
             return None
         said = sentence[equation.end() :]
+        second = _EQUALS.search(said)
+        if second and _BETWEEN.search(said, 0, second.start()):
+            return None
     return _CUT.split(said, maxsplit=1)[0].strip(MARKUP + ".:,;") or None
 
 

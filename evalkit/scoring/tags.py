@@ -8,8 +8,15 @@ MARKUP = " \t\r\n*_`"
 """Characters around an answer that are not part of it."""
 
 # Every pattern starts with a literal and has bounded repeats, so that no text takes more than linear time.
-_REASONING_TAG = re.compile(r"<(/?)(?:think|thinking|reason|reasoning)\s{0,8}>", re.IGNORECASE)
+# `<Reason>: …` is a label, as `<Answer>: …` is.
+_REASONING_TAG = re.compile(
+    r"<(?:(/)(?:think|thinking|reason|reasoning)\s{0,8}>"
+    r"|(?:think|thinking)\s{0,8}>|(?:reason|reasoning)\s{0,8}>(?!\s{0,3}[:：]))",
+    re.IGNORECASE,
+)
+_END_TOKENS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "</s>")
 _ANSWER_TAG = re.compile(r"<(/?)answer\s{0,8}>", re.IGNORECASE)
+_ANSWERED = re.compile(r"</answer\s{0,8}>|\\boxed\s{0,8}\{", re.IGNORECASE)
 _BRACE = re.compile(r"\\boxed\s{0,8}\{|\\.|[{}]", re.DOTALL)
 
 
@@ -30,6 +37,31 @@ def without_reasoning(text: str) -> str:
     return "\n".join(kept)
 
 
+def unclosed_answer(text: str) -> str | None:
+    """The answer tag that ends a response which is nothing but reasoning that was never closed."""
+    opened: int | None = None
+    for tag in _REASONING_TAG.finditer(text):
+        opened = None if tag[1] else tag.end() if opened is None else opened
+    if opened is None or not text.rstrip()[-20:].casefold().endswith("</answer>"):
+        return None
+    return last_answer_tag(text[opened:])
+
+
+def without_tokens(text: str) -> str:
+    r"""`text` without the tokens that end a model's turn; the tokens of a box become `\boxed{…}`."""
+    end = len(text)
+    ending: str | None = ""
+    while ending is not None:
+        end -= len(ending)
+        while end and text[end - 1].isspace():
+            end -= 1
+        ending = next((token for token in _END_TOKENS if text.endswith(token, 0, end)), None)
+    text = text[:end]
+    if "<|begin_of_box|>" in text:
+        text = text.replace("<|begin_of_box|>", "\\boxed{").replace("<|end_of_box|>", "}")
+    return text
+
+
 def last_answer_tag(text: str) -> str | None:
     """The content of the last complete answer tag; of nested ones, the innermost."""
     opened: int | None = None
@@ -40,6 +72,12 @@ def last_answer_tag(text: str) -> str | None:
         elif opened is not None:
             span, opened = (opened, tag.start()), None
     return text[slice(*span)] if span else None
+
+
+def answered_at(text: str) -> int | None:
+    """Where the first closed answer tag or the first box stands."""
+    tag = _ANSWERED.search(text)
+    return tag.end() if tag else None
 
 
 def last_box(text: str) -> str | None:

@@ -102,7 +102,9 @@ def test_a_run_without_rows_and_a_damaged_one_are_named(tmp_path: Path, cli: Cli
     info = json.loads((tmp_path / "a" / "run.json").read_text())
     del info["config"]["task"]
     (tmp_path / "a" / "run.json").write_text(json.dumps(info))
-    assert "the run.json of a does not name a task and a model" in refused(cli, "a", "b")
+    for command in (("compare", "a", "b"), ("show", "a"), ("score", "a")):
+        done = cli(*command)
+        assert (done.returncode, "run.json: its config names no task" in done.stderr) == (2, True), done.stderr
 
 
 def test_a_run_that_is_all_errors_has_reasons_instead_of_figures(tmp_path: Path, cli: Cli) -> None:

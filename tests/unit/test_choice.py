@@ -201,3 +201,37 @@ def test_long_answers_take_linear_time(unit: str, size: int) -> None:
         start = time.process_time()
         score_choice(f"<answer>{text}</answer>", CHOICES, "B", "t/1")
         assert time.process_time() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["dark blue (B)", "dark blue [B]", "Dark blue (B).", "B, dark blue", "B; dark blue", "letter B", "B, not A",
+     "B rather than C", "B and not (A)", "B. dark blue, not red"],
+)  # fmt: skip
+def test_letter_and_text_that_agree(text: str) -> None:
+    assert choose(text, CHOICES) == "B"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["red (B)", "dark blue (A)", "B, red", "B, C", "dark blue (B), red (A)", "B) is wrong", "B. is incorrect",
+     "B. not dark blue", "B. It is not dark blue", "B. No, it isn't dark blue",
+     "B. It is incorrect that it is dark blue, so C", "B) cannot be seen"],
+)  # fmt: skip
+def test_letter_and_text_that_do_not_agree(text: str) -> None:
+    assert choose(text, CHOICES) is None
+
+
+def test_a_label_with_a_text_that_denies_something_is_that_text() -> None:
+    choices = {"A": "Not visible", "B": "Visible"}
+    assert choose("A. Not visible, since it is dark", choices) == "A"
+
+
+def test_a_value_with_another_letter_behind_it_is_none() -> None:
+    assert choose("12 cm (A)", {"A": "6 cm", "B": "12 cm"}) is None
+    assert choose("36 (6^2)", {"A": "36", "B": "1296"}) == "A"
+
+
+def test_an_enumeration_chooses_nothing() -> None:
+    for response in ("The colours are red, dark blue and black.", "So the car is red, or blue."):
+        assert score_choice(response, CHOICES, "A", "t/1").verdict is Verdict.UNPARSED

@@ -175,6 +175,13 @@ def test_repeats_are_means_per_sample_and_other_arms_stay_out(tmp_path: Path) ->
     )
 
 
+def test_a_flip_of_repeats_shows_a_repeat_of_the_majority(tmp_path: Path) -> None:
+    old = [row(0, False, repeat=k) for k in range(4)]
+    new = [row(0, k > 0, repeat=k) for k in range(4)]
+    [flip] = two(tmp_path, old, new).against[0].flips
+    assert (flip.direction, flip.old_verdict, flip.new_verdict) == ("wrong -> right", "incorrect", "correct")
+
+
 def test_a_repeat_that_failed_leaves_the_mean_of_the_others(tmp_path: Path) -> None:
     old = [row(0, True), row(0, Verdict.ENGINE_ERROR, repeat=1), row(1, False), row(1, True, repeat=1)]
     comparison = two(tmp_path, old, rights("rw"))

@@ -173,6 +173,114 @@ def test_below_chance_is_said_and_has_no_interval_of_zero_width() -> None:
     assert "fewer are right than guessing gives" in corrected.why
 
 
+class TestNobodyWasLucky:
+    """Small tables in which no guess was right: the weights' spread says nothing of luck."""
+
+    NAMES = ("need", "redundant_rate", "redundant_share", "precision", "recall", "f1")
+
+    def test_redundant_of_all_is_the_rate_of_the_called_times_how_many_called(self) -> None:
+        rows = [r for i in range(20) for r in pair(i, called=i < 5, with_=True, without=i >= 5)]
+        need = table(rows).overall.need[0]
+        rate, of_all = need.redundant_rate.corrected, need.redundant_share.corrected
+        assert (rate.value, rate.low) == (of_all.value, of_all.low) == (0, 0)
+        assert rate.high == pytest.approx(0.246, abs=5e-4)
+        assert of_all.high == pytest.approx((rate.high or 0) * 5 / 20)
+        assert (of_all.n, of_all.why) == (20, "")
+
+    def test_with_mixed_numbers_of_options_it_is_the_counts_interval_scaled(self) -> None:
+        rows = [r for i in range(6) for r in pair(i, called=True, with_=True, without=False, options=4 + i % 2)]
+        need = table(rows).overall.need[0]
+        counted = share([1] * 6).interval.low
+        assert [getattr(need, name).corrected.why for name in self.NAMES] == [""] * 6
+        mean_weight = (4 / 3 + 5 / 4) / 2
+        assert need.need.corrected.low == pytest.approx(counted * mean_weight)
+        assert need.redundant_rate.corrected.high == pytest.approx(1 - counted * mean_weight)
+        assert need.redundant_share.corrected == need.redundant_rate.corrected
+        assert need.f1.corrected.low == pytest.approx(counted * 2 * mean_weight / (1 + mean_weight))
+
+    def test_equal_weights_and_nearly_equal_ones_agree(self) -> None:
+        def high(options: tuple[int, int]) -> float:
+            rows = [
+                r for i in range(6) for r in pair(i, called=True, with_=True, without=False, options=options[i % 2])
+            ]
+            return table(rows).overall.need[0].redundant_rate.corrected.high or 0.0
+
+        assert high((5, 5)) > high((4, 5)) > high((4, 4)) == pytest.approx(0.187, abs=5e-4)
+
+    def test_answers_that_are_missing_do_not_narrow_the_interval(self) -> None:
+        rows = [record(i, RIGHT, calls=1) for i in range(4)]
+        rows += [record(i, WRONG if i < 2 else NO_ANSWER, arm="direct") for i in range(4)]
+        need = table(rows).overall.need[0]
+        for figure in (need.redundant_rate.corrected, need.redundant_share.corrected):
+            assert (figure.value, figure.low) == (0, 0)
+            assert figure.high == pytest.approx(1 - share([1] * 4).interval.low * (2 * 4 / 3 + 2) / 4)
+
+    def test_the_difference_too(self) -> None:
+        rows = [r for i in range(10) for r in pair(i, called=True, with_=True, without=False, options=4 + i % 2)]
+        change = table(rows).overall.difference
+        assert change.raw.low is not None
+        assert (change.corrected.value, change.corrected.high, change.corrected.why) == (1, 1, "")
+        assert change.corrected.low == pytest.approx((4 / 3 + 5 / 4) / 2 - (1 - change.raw.low) * 4 / 3)
+
+    def test_all_right_with_tools_and_none_answered_without(self) -> None:
+        rows = [record(i, RIGHT, calls=1) for i in range(10)]
+        rows += [record(i, NO_ANSWER, arm="direct") for i in range(10)]
+        change = table(rows).overall.difference
+        assert change.raw.low is not None
+        assert (change.corrected.value, change.corrected.high) == (1, 1)
+        assert change.corrected.low == pytest.approx(1 - (1 - change.raw.low) * 4 / 3)
+
+    @pytest.mark.parametrize("options", [(4, 4), (4, 5)])
+    def test_none_of_many_is_fewer_than_chance_explains_and_none_of_few_is_not(self, options: tuple[int, int]) -> None:
+        for n, said in ((12, False), (24, True)):
+            rows = [
+                r for i in range(n) for r in pair(i, called=True, with_=True, without=False, options=options[i % 2])
+            ]
+            found = table(rows).overall
+            figures = [getattr(found.need[0], name).corrected for name in self.NAMES if name not in ("recall", "f1")]
+            for figure in figures:
+                assert ("fewer are right" in figure.why) == said
+                assert (figure.low is None) == said
+                assert said or width(figure) > 0
+
+    def test_a_difference_beyond_what_it_can_be_is_no_certainty(self) -> None:
+        few = [r for i in range(10) for r in pair(i, called=True, with_=True, without=False)]
+        many = [r for i in range(60) for r in pair(i, called=True, with_=True, without=False)]
+        assert width(table(few).overall.difference.corrected) > 0
+        corrected = table(many).overall.difference.corrected
+        assert (corrected.value, corrected.low) == (1, None)
+        assert "fewer are right" in corrected.why
+
+    def test_the_one_sided_interval_ends_where_so_few_right_are_still_likely(self) -> None:
+        # 12 wrong of 12: with a share x that guesses, that has chance (3/4 x) to the 12
+        rows = [r for i in range(12) for r in pair(i, called=True, with_=True, without=False)]
+        need = table(rows).overall.need[0].need.corrected
+        assert (need.value, need.high, need.method) == (1, 1, "exact")
+        assert need.low == pytest.approx(0.025 ** (1 / 12) / 0.75)
+
+    def test_in_clusters_of_samples_a_cluster_is_one_guess(self) -> None:
+        rows = [r for i in range(40) for r in pair(i, called=True, with_=True, without=False, cluster=str(i % 5))]
+        need = table(rows).overall.need[0]
+        assert need.need.corrected.why == ""
+        assert width(need.need.corrected) > 0.1
+
+    def test_forced_answers_too(self) -> None:
+        rows = [r for i in range(6) for r in pair(i, called=False, with_=False, without=False, options=4 + i % 2)]
+        rows += [record(i, WRONG, arm="forced", calls=1, options=4 + i % 2) for i in range(6)]
+        corrected = table(rows).overall.missed_rate.corrected
+        assert (corrected.value, corrected.low, corrected.why) == (0, 0, "")
+        assert width(corrected) > 0.1
+
+
+def test_a_thousand_pairs_have_the_interval_of_their_own_spread() -> None:
+    # (called, right with, right without): calls where they are needed, and everywhere
+    nano = {(True, True, True): 130, (True, True, False): 368, (False, True, True): 502}
+    sft = {(True, True, True): 629, (True, True, False): 371}
+    for counts, expected in ((nano, (0.0073, 0, 0.0330)), (sft, (0.5053, 0.4648, 0.5445))):
+        found = table(cells(counts)).overall.need[0].redundant_share.corrected
+        assert (found.value, found.low, found.high) == pytest.approx(expected, abs=6e-5)
+
+
 class TestTheForcedArm:
     """What a call would have done where none was made."""
 
@@ -268,6 +376,40 @@ class TestSeveralDraws:
         assert "not independent" in all_.need.corrected.why
         assert "not independent" in any_.correction
         assert any_.need.raw.value == 0.5
+
+    def test_one_answer_that_differs_shows_that_they_are_no_copies(self) -> None:
+        rows = [record(i, RIGHT, calls=1) for i in range(4)]
+        rows += [record(i, RIGHT if i < 2 else WRONG, arm="direct", repeat=k) for i in range(4) for k in range(3)]
+        rows[-1] = record(3, WRONG, arm="direct", repeat=2, answer="another wrong one")
+        any_ = table(rows).overall.need[3]
+        assert any_.correction == "guessing among 4 options"
+        assert any_.need.corrected.value is not None
+
+    def test_where_no_pair_has_all_draws_that_is_the_reason(self) -> None:
+        rows = [record(i, RIGHT, calls=1) for i in range(3)]
+        rows += [record(i, WRONG, arm="direct", repeat=k) for i in range(3) for k in range(2)]
+        rows += [record(0, RIGHT, arm="direct", repeat=4)]
+        found = table(rows)
+        first, *more = found.overall.need
+        why = "no pair has all 5 scored answers without tools"
+        assert first.need.raw.value == 1
+        assert [figures.counting for figures in more] == ["mean of 5", "5 of 5", "pass@5"]
+        assert {figures.need.corrected.why for figures in more} == {figures.f1.raw.why for figures in more} == {why}
+        reasons = [note for note in need_notes(found) if "because" in note]
+        assert reasons == [f"all by mean of 5, all by 5 of 5, all by pass@5: not available, because {why}"]
+
+    def test_a_reason_names_the_way_of_counting(self) -> None:
+        rows = [record(i, RIGHT) for i in range(3)]
+        rows += [record(i, RIGHT if k else WRONG, arm="direct", repeat=k) for i in range(3) for k in range(2)]
+        note = next(note for note in need_notes(table(rows)) if "no pair called a tool" in note)
+        assert note.startswith(
+            "redundant of called pairs, precision of calling, redundant of called pairs, by mean of 2"
+        )
+
+    def test_draws_apart_that_have_not_begun_have_no_rows(self) -> None:
+        found = table(self.rows(draws=1), drawn_apart=True)
+        assert [figures.counting for figures in found.overall.need] == ["first answer"]
+        assert not any("by mean" in row.name for row in need_rows(found))
 
     def test_pairs_with_too_few_scored_draws_are_left_out_and_counted(self) -> None:
         rows = self.rows()

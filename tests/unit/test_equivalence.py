@@ -204,3 +204,10 @@ def test_scoring_plain_answers_starts_no_process() -> None:
         "assert not {'sympy', 'math_verify', 'numpy'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_number_that_is_given_again_in_brackets() -> None:
+    assert equivalent("36 (6^2)", "36") is True
+    assert equivalent("36 (6^2)", "1296") is False
+    assert equivalent("36 (6^3)", "36") is None
+    assert equivalent("36 cm (36 m)", "36") is None

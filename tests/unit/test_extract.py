@@ -144,3 +144,74 @@ def test_a_megabyte_takes_linear_time(unit: str, frame: str) -> None:
         return time.process_time() - start
 
     assert seconds(1_000_000) < 1.0
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "I don't believe option C is correct.", "If option C is correct, then red.", "If so, C is correct.",
+        "Whether option C is correct is unclear.", "I'm not sure option C is correct.",
+        "Neither option A nor option C is correct.", "Either option B or option C is correct.",
+        "Only one of option B and option C is correct.", "Not option C is correct", "Both (B) and (C) is correct",
+        "I doubt that option C is correct.", "It's unlikely that option C is correct.",
+        "It is false that option C is correct.", "It is not true that option C is correct.",
+        "The incorrect answer is B.", "Wrong answer: B", "The least likely answer is C.", "Other answer: C",
+        "It is unlikely the answer is C.",
+    ],
+)  # fmt: skip
+def test_what_is_denied_doubted_or_one_of_two_is_not_announced(response: str) -> None:
+    assert extract(response).reason == "whole"
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("Answer: B\nI doubt that option C is correct.", "B"),
+        ("The correct answer is A. A common wrong answer is B.", "A"),
+        ("Option A is wrong and option C is correct.", "C"),
+        ("So, B is correct.", "B"), ("Thus, B is correct.", "B"), ("Hence, B is the correct answer.", "B"),
+        ("So B is correct.", "B"), ("Therefore, B is correct.", "B"),
+        ("The answer is:\n1. 15", "15"), ("The answer is:\n12. That is all.", "12"),
+        ("The correct answer is:\n- B. blue", "B"), ("Answer:\n- B) blue", "B) blue"), ("Answer:\n- 5", "- 5"),
+        ("The answer is approx. 12.", "approx. 12"),
+        ("### Answer\n\nB", "B"), ("### Final Answer\n**B. blue**", "B. blue"), ("**Final Answer**\n\nB", "B"),
+        ("I count.\n\nFinal Answer\r\n\n7", "7"),
+        ("The correct answer appears to be B.", "B"), ("The correct answer seems to be B", "B"),
+        ("The answer is B<|im_end|>\n</s>", "B"), ("<Reason>: so it is. <Answer>: C", "C"),
+    ],
+)  # fmt: skip
+def test_more_ways_to_announce_an_answer(response: str, answer: str) -> None:
+    assert (extract(response).answer, extract(response).reason) == (answer, "cue")
+
+
+def test_a_long_line_under_a_heading_is_no_answer() -> None:
+    assert extract("Answer: B\n\n### Answer\n\n" + "The light falls from the left. " * 4).answer == "B"
+
+
+def test_an_answer_tag_that_ends_unclosed_reasoning_counts_only_where_nothing_else_is_left() -> None:
+    assert extract("<reason>The mug <answer>A</answer> or <answer>B</answer>\n").answer == "B"
+    assert extract("<think>so <answer>B</answer> or not").answer is None
+    assert extract("A <think>so <answer>B</answer>").answer == "A"
+
+
+def test_tokens_of_a_box_are_a_box() -> None:
+    assert extract("Red.\n<|begin_of_box|>B<|end_of_box|>").reason == "boxed"
+    assert extract("<answer><|begin_of_box|>B<|end_of_box|></answer>").answer == "B"
+
+
+def test_a_next_question_behind_a_tag_or_box_does_not_count() -> None:
+    assert extract("<answer>B</answer>\nQuestion: and now?\n<answer>C</answer>").answer == "B"
+    assert extract("\\boxed{B}\nQuestion: and now?\n\\boxed{C}").answer == "B"
+    assert extract("Question: and now?\n\\boxed{C}").answer == "C"
+
+
+def test_a_fenced_list_is_an_answer_and_a_program_is_none() -> None:
+    assert (extract("So:\n```json\n[1, 2]\n```").answer, extract("```\n[1, 2]\n```").reason) == ("[1, 2]", "json")
+    assert extract("So:\n```\n[x for x in y]\n```").answer is None
+
+
+@pytest.mark.parametrize("unit", ["answer\n", "# answer\n", "<|im_end|>", "<|begin_of_box|>", "option C is correct. "])
+def test_headings_and_tokens_take_linear_time(unit: str) -> None:
+    start = time.process_time()
+    extract(unit * (1_000_000 // len(unit)))
+    assert time.process_time() - start < 1.0

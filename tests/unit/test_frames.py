@@ -201,7 +201,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not a run folder"):
         read_run(tmp_path)
     folder = write_run(tmp_path / "run", [], config={"task": None})
-    with pytest.raises(DataError, match=r"run\.json does not name its task and model"):
+    with pytest.raises(DataError, match=r"run\.json: its config names no task"):
         read_run(folder)
 
 

@@ -214,3 +214,38 @@ def test_a_rounded_gold_is_always_met(value: object, precision: int) -> None:
 def test_hopeless_responses_are_never_right(name: str) -> None:
     assert number(RESPONSES[name], "3.7", 1)[0] is not RIGHT
     assert listed(RESPONSES[name], "[3.7, 4]")[0] is not RIGHT
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "<answer>x=12, y=7</answer>", "x=12, y=7.", "Width = 5, Height = 7", "Width = 5 and height = 7.",
+        "There are 7 red, 8 blue and 3 green cubes.", "There are seven cubes, two cylinders and four spheres.",
+        "So the sum is 7, or 8.", "The values are x=7, y=3.", "<answer>7 is wrong</answer>", "5 (7.0)",
+    ],
+)  # fmt: skip
+def test_two_numbers_are_no_number(response: str) -> None:
+    assert number(response, "7")[0] is UNREAD
+
+
+@pytest.mark.parametrize(
+    "response",
+    ["So the difference is 7, not 15.", "So the difference is 7, since 10 - 3 = 7.", "3 + 4 = 7.",
+     "So the total is 7: 3 and 4.", "The gap is 7 years, with the older man being 26."],
+)  # fmt: skip
+def test_a_reason_is_no_second_number(response: str) -> None:
+    assert number(response, "7") == (RIGHT, "whole" if response == "3 + 4 = 7." else "final_sentence")
+
+
+def test_a_bracket_behind_a_number_is_a_remark_and_no_factor() -> None:
+    for text in ("36 (6^2)", "36 (\\sqrt{1296})", "36 (3.6e1)", "Thirty-six (36)"):
+        assert number(f"<answer>{text}</answer>", "36") == (RIGHT, "answer_tag")
+        assert number(f"<answer>{text}</answer>", "1296") == (WRONG, "answer_tag")
+    assert number("<answer>36 (6^3)</answer>", "36") == (UNREAD, "no_number")
+    assert number("\\boxed{5\\sqrt{3} (8.66)}", "75") == (UNREAD, "no_number")
+    assert number("\\boxed{2\\left(\\sqrt{9}+1\\right)}", "8") == (RIGHT, "boxed")
+
+
+def test_lists_in_latex_and_in_a_fence() -> None:
+    assert listed("\\boxed{\\left[1, 2\\right]}", "[1, 2]") == (RIGHT, "boxed")
+    assert listed("```json\n[1, 2]\n```", "[1, 2]") == (RIGHT, "json")

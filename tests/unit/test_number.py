@@ -164,3 +164,21 @@ def test_hopeless_texts_are_no_numbers(name: str) -> None:
 @pytest.mark.parametrize("name", [*RESPONSES])
 def test_hopeless_responses_are_no_numbers(name: str) -> None:
     assert read_number(RESPONSES[name]) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5 eighths", "three eighths", "3 hundredths", "12 factorial", "12 (million)", "7 is wrong", "7 maybe", "7 no",
+     "7 (maybe)", "7 (or more)", "x=12,y=3", "x=12 y=3", "12, y = 3", "USD", "36 (6^2)"],
+)  # fmt: skip
+def test_a_word_or_bracket_that_changes_the_number(text: str) -> None:
+    assert read_number(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("2 dozens", 24), ("5 millions", 5_000_000), ("12 €", 12), ("USD 12", 12), ("approx. 12", 12), ("ca. 12", 12),
+     ("12 is the final answer", 12), ("12 (only)", 12), ("AB = 5 m = 500 cm", 500)],
+)  # fmt: skip
+def test_words_and_signs_that_keep_the_number(text: str, value: int) -> None:
+    assert read_number(text) == value

@@ -26,6 +26,7 @@ from evalkit import (
 )
 from evalkit.analysis import Summary, summarise
 from evalkit.analysis.summary import spread
+from evalkit.records import Prices
 from evalkit.reporting import figure_rows, run_markdown
 from evalkit.runs.folder import RunInfo, Session
 from evalkit.stats import wilson
@@ -137,3 +138,11 @@ def test_hostile_text_is_neutral_in_the_report() -> None:
     assert "<script>" not in text.replace("\\<", "")
     assert "down \\<b\\>" in text
     assert "x \\| y" in text
+
+
+def test_cost_follows_from_tokens_and_prices_and_is_not_made_up() -> None:
+    prices = Prices(prompt=2.0, completion=10.0)
+    known = Usage(prompt_tokens=1_000_000, completion_tokens=500_000)
+    assert prices.of(known) == 7.0
+    assert prices.of(known + known) == 14.0
+    assert prices.of(Usage(prompt_tokens=5)) is None

@@ -50,9 +50,23 @@ def read_call(raw: str) -> ParsedCall:
 
 
 def has_answer(text: str) -> bool:
-    """Whether `text` holds a complete answer tag."""
-    at = text.find(ANSWER_OPEN)
-    return at >= 0 and text.find(ANSWER_CLOSE, at) >= 0
+    """Whether `text` holds a complete answer tag outside its calls: code that prints an answer gives none."""
+    said = _outside_calls(text)
+    at = said.find(ANSWER_OPEN)
+    return at >= 0 and said.find(ANSWER_CLOSE, at) >= 0
+
+
+def _outside_calls(text: str) -> str:
+    parts: list[str] = []
+    end, at = 0, text.find(OPEN)
+    while at >= 0:
+        parts.append(text[end:at])
+        closed = text.find(CLOSE, at)
+        if closed < 0:
+            return "".join(parts)
+        end = closed + len(CLOSE)
+        at = text.find(OPEN, end)
+    return "".join([*parts, text[end:]])
 
 
 def _json(text: str) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import os
 import shutil
 import tempfile
 import time
@@ -123,6 +124,8 @@ class VllmEngine:
             "device": vllm.device,
             "max_model_len": vllm.limit,
             "tensor_parallel": self._arguments["tensor_parallel_size"],
+            # vLLM's own switch for kernels whose results do not depend on the batch
+            "batch_invariant": os.environ.get("VLLM_BATCH_INVARIANT") == "1",
             "pixels": None if vllm.budget is None else msgspec.to_builtins(vllm.budget),
             **vllm.versions,
         }
