@@ -30,7 +30,13 @@ def budget_for(card: ModelCard, engine: Mapping[str, Any]) -> PixelBudget | None
     if card.engine in IN_PROCESS:
         told = engine.get("pixels")
         return None if told is None else msgspec.convert(told, PixelBudget)
-    return budget_of(card.family or _model_type(card.weights.folder), card.pixels.min, card.pixels.max)
+    folder = card.weights.folder
+    low, high = _own_bounds(folder)
+    return budget_of(
+        card.family or _model_type(folder),
+        low if card.pixels.min is None else card.pixels.min,
+        high if card.pixels.max is None else card.pixels.max,
+    )
 
 
 def shrink_note(samples: Sequence[Sample], budget: PixelBudget | None, engine: str) -> str | None:
@@ -71,11 +77,30 @@ def shrink_note(samples: Sequence[Sample], budget: PixelBudget | None, engine: s
 
 def _model_type(folder: str) -> str:
     """The architecture in a weights folder's config.json; empty without one."""
-    if not folder:
-        return ""
-    try:
-        config = json.loads(Path(folder, "config.json").read_bytes())
-    except (OSError, ValueError):
-        return ""
-    kind = config.get("model_type") if isinstance(config, dict) else None
+    kind = _config(folder, "config.json").get("model_type")
     return kind if isinstance(kind, str) else ""
+
+
+def _own_bounds(folder: str) -> tuple[int | None, int | None]:
+    """The least and the most pixels that the processor beside the weights allows; None where it does not say."""
+    whole = _config(folder, "processor_config.json").get("image_processor")
+    settings = _config(folder, "preprocessor_config.json") or (whole if isinstance(whole, dict) else {})
+    size = settings.get("size")
+    edges = size if isinstance(size, dict) else {}
+    bounds = (
+        settings.get("min_pixels") or edges.get("shortest_edge"),
+        settings.get("max_pixels") or edges.get("longest_edge"),
+    )
+    low, high = (bound if isinstance(bound, int) and bound > 0 else None for bound in bounds)
+    return low, high
+
+
+def _config(folder: str, name: str) -> dict[str, Any]:
+    """A configuration file of a weights folder; empty without one."""
+    if not folder:
+        return {}
+    try:
+        config = json.loads(Path(folder, name).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}

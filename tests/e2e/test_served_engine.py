@@ -194,7 +194,9 @@ def test_metis_nano_on_a_server_of_its_own(tmp_path: Path, cli: Cli) -> None:
     session = json.loads((tmp_path / "s" / "run.json").read_text())["sessions"][-1]
     (facts,) = session["engine"]["servers"]
     calls = sum(len(row["trajectory"]["turns"]) - 1 for row in rows("s"))
-    assert facts["media"] == {"kind": "id", "known": calls, "unknown": 0}, "every second turn names its first image"
+    # every second turn names its first image, and so does a first turn on a board that the server has had already
+    assert (facts["media"]["kind"], facts["media"]["unknown"]) == ("id", 0)
+    assert calls <= facts["media"]["known"] <= calls + 200
     assert facts["streamed"] is True
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from PIL import Image
 
@@ -18,7 +19,7 @@ from evalkit.analysis import summarise
 from evalkit.content import find_tasks, open_task
 from evalkit.engines import Completion, ReplayEngine, Request, Sampling
 from evalkit.engines.pixels import FAMILIES, PixelBudget, Seen
-from evalkit.models import ModelCard, Pixels, Weights
+from evalkit.models import ModelCard, Pixels, Weights, cards
 from evalkit.records import Outcome, Record, Shown, Trajectory, Turn, Verdict
 from evalkit.reporting import figure_rows
 from evalkit.runs.pixels import budget_for, shrink_note
@@ -217,3 +218,11 @@ def test_the_summary_has_the_sizes_of_images_and_the_tokens_of_rows() -> None:
     assert rows["image tokens per row"] == "1000.0"
     bare = {row.name for row in figure_rows(summarise(task, "m", 3, [record(0)]))}
     assert not {"image as the model gets it", "image tokens per row"} & bare
+
+
+def test_a_served_model_whose_weights_are_at_hand_has_its_own_processors_bounds() -> None:
+    nano = cards()["metis-nano"]
+    served = msgspec.structs.replace(nano, engine="openai")
+    assert budget_for(served, {}) == PixelBudget(factor=32, min_pixels=1024, max_pixels=9216)
+    bounded = msgspec.structs.replace(served, pixels=Pixels(max=4096))
+    assert budget_for(bounded, {}) == PixelBudget(factor=32, min_pixels=1024, max_pixels=4096)
