@@ -187,7 +187,8 @@ def test_arms_that_cannot_be_are_refused_before_anything_runs(
 
 
 def test_no_arm_is_added_to_results_made_elsewhere(cli: Cli, tmp_path: Path) -> None:
-    info = RunInfo(evalkit="1", created="", config={"engine": "imported"}, config_hash="x", expected_rows=1)
+    config = {"engine": "imported", "task": {"name": "panel_probe"}, "model": {"name": "other"}}
+    info = RunInfo(evalkit="1", created="", config=config, config_hash="x", expected_rows=1)
     (tmp_path / "r").mkdir()
     write_info(tmp_path / "r", info)
     ended = cli("run", "--model", "metis-nano", "--tasks", "panel_probe", "--run-dir", "r", "--counterfactual")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from evalkit import EvalkitError, Sample
@@ -37,7 +38,8 @@ def test_the_two_shipped_models_are_told_apart() -> None:
 
 
 def info(digest: str) -> RunInfo:
-    return RunInfo(evalkit="0", created="now", config={}, config_hash=digest, expected_rows=1)
+    config = {"task": {"name": "task"}, "model": {"name": "org/model"}}
+    return RunInfo(evalkit="0", created="now", config=config, config_hash=digest, expected_rows=1)
 
 
 def test_a_run_is_found_again_by_its_configuration(tmp_path: Path) -> None:
@@ -56,6 +58,14 @@ def test_a_damaged_run_json_is_named(tmp_path: Path) -> None:
         read_info(tmp_path)
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(DataError, match=r"run\.json"):
+        read_info(tmp_path)
+    good = info("x")
+    for part in ("task", "model"):
+        write_info(tmp_path, msgspec.structs.replace(good, config={**good.config, part: None}))
+        with pytest.raises(DataError, match=rf"run\.json: its config names no {part}"):
+            read_info(tmp_path)
+    write_info(tmp_path, msgspec.structs.replace(good, expected_rows=-5))
+    with pytest.raises(DataError, match="expected_rows"):
         read_info(tmp_path)
 
 
