@@ -69,8 +69,42 @@ def e2e(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Reports in a real Chromium, which must be installed (EVALKIT_CHROMIUM names it where it is not on the PATH)."""
+    folder = Path(session.create_tmp()).resolve()
+    session.install("-e", ".[dev]", "playwright>=1.50")
+    session.run("npm", "install", "--prefix", str(folder), "--no-save", "axe-core@4", external=True)
+    session.run(
+        "pytest", "tests/browser", "-n", "0", "-o", "testpaths=tests/browser", *session.posargs,
+        env={
+            "EVALKIT_AXE": str(folder / "node_modules" / "axe-core" / "axe.min.js"),
+            "EVALKIT_SCREENSHOTS": str(folder / "screenshots"),
+        },
+    )  # fmt: skip
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:
+    """The CI examples, linted."""
+    session.install("zizmor", "check-jsonschema")
+    session.run("zizmor", "--offline", ".github/workflows")
+    workflow = ("--builtin-schema", "vendor.github-workflows", ".github/workflows/evalkit-gate.yml")
+    session.run("check-jsonschema", *workflow)
+    gitlab = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", "docs/ci/gitlab-ci.yml")
+    session.run("check-jsonschema", *gitlab)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """The figures in docs/performance.md."""
     session.install("-e", ".[hf,jupyter]")
-    for figures in session.posargs or ("harness_overhead", "engines", "sandbox", "scoring", "stats"):
+    for figures in session.posargs or (
+        "harness_overhead",
+        "engines",
+        "sandbox",
+        "scoring",
+        "stats",
+        "report",
+        "gate_power",
+    ):
         session.run("python", f"benchmarks/{figures}.py")

@@ -60,14 +60,19 @@ def main() -> None:
             shutil.rmtree(folder)
 
 
-def measure(folder: Path, runs: int, rows: int, processes: int | None) -> None:
+def make_runs(folder: Path, runs: int, rows: int) -> list[Path]:
+    """Draw the runs that are not there yet; all folders."""
     folders = [folder / f"model-{index % 10}__task-{index // 10}__{index:03d}" for index in range(runs)]
     for index, run in enumerate(folders):
         if not (run / SAMPLES).exists():
             make_run(run, index, rows, folders[index % DRAWN] if index >= DRAWN else None)
     size = sum((run / SAMPLES).stat().st_size for run in folders)
     print(f"{runs} runs x {rows} trajectories, {size / runs / rows / 1000:.1f} kB each, {size / 1e9:.2f} GB")
+    return folders
 
+
+def measure(folder: Path, runs: int, rows: int, processes: int | None) -> None:
+    folders = make_runs(folder, runs, rows)
     clock = time.perf_counter()
     from evalkit.analysis.tables import analyse
 

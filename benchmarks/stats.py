@@ -271,6 +271,21 @@ def false_alarms(trials: int, seed: int = 0) -> Iterator[Rate]:
     yield Rate("equivalence, 5 %", world, same / trials, trials)
 
 
+def few_flips(
+    trials: int, seed: int = 0, correlations: Iterable[float] = (0.01, 0.25, 0.5, 0.75, 0.99)
+) -> Iterator[Rate]:
+    """Type-I errors of non-inferiority where hardly a sample flips: a loss of exactly 1 point, flips on 1.6 %."""
+    sizes = np.full(250, SIZE)
+    labels = np.repeat(np.arange(250), sizes)
+    for icc in correlations:
+        rng = np.random.default_rng([seed, round(icc * 100)])
+        shown = sum(
+            stats.non_inferiority(*paired_answers(rng, table(0.7, -0.01, 0.016), sizes, icc), 0.01, labels).shown
+            for _ in range(trials)
+        )
+        yield Rate("non_inferiority of few flips, 2.5 %", f"250 clusters, n 1000, ICC {icc}", shown / trials, trials)
+
+
 def family_alarms(trials: int, seed: int = 0, tests: int = 5) -> Rate:
     """How often Holm rejects any of several true hypotheses, at 5 %."""
     rng = np.random.default_rng(seed)
@@ -367,6 +382,7 @@ def main() -> None:
     show("coverage, nominal 95 %", guessing_coverage(trials, seed))
     show("false alarms", false_alarms_exact())
     show("false alarms", false_alarms(trials, seed))
+    show("false alarms", few_flips(trials, seed))
     show("false alarms", [family_alarms(trials, seed)])
     print("\npower: computed, simulated")
     for what, computed, simulated in powers(trials, seed):

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from evalkit.errors import EvalkitError, one_line, unknown
+from evalkit.prompts import PromptColumns
 from evalkit.task import DataSource, HubDataset, Task
 
 ENTRY_POINTS = "evalkit.tasks"
@@ -103,6 +104,7 @@ def open_task(
     data: str | None = None,
     revision: str | None = None,
     options: Mapping[str, str] | None = None,
+    prompts: PromptColumns | None = None,
 ) -> Task:
     """The task, ready to give its samples.
 
@@ -112,6 +114,7 @@ def open_task(
             file; None takes the task's default.
         revision: commit or tag of the hub data set.
         options: task options as given on the command line.
+        prompts: columns of its rows with prompts; None for none.
 
     Raises:
         EvalkitError: no such data source, or an option does not fit.
@@ -121,7 +124,9 @@ def open_task(
     if source.kind not in entry.kind.reads:
         reads = ", ".join(entry.kind.reads)
         raise EvalkitError(f"task {entry.name} takes no rows from {data or source.kind}; it reads: {reads}")
-    return entry.kind(source, entry.folder, options)
+    task = entry.kind(source, entry.folder, options)
+    task.prompts = prompts or task.prompts
+    return task
 
 
 def _source(task: type[Task], data: str, revision: str | None) -> DataSource:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from evalkit.images import ImageFile
+from evalkit.rulings import Ruling
 
 RECORD_VERSION = 1
 
@@ -54,6 +55,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         category: the task's main grouping, e.g. a benchmark's split into question kinds.
         cluster: samples with equal clusters are not independent (same image, same problem).
         metadata: further columns that metrics or reports need.
+        prompt: the user's turn after the images, where the data set brings its own; else the protocol words it.
+        system: the system prompt, likewise.
     """
 
     id: str
@@ -64,6 +67,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     category: str = ""
     cluster: str = ""
     metadata: dict[str, Scalar] = {}
+    prompt: str = ""
+    system: str = ""
 
 
 class CallStatus(StrEnum):
@@ -181,8 +186,9 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         shown_height: pixels after all resizing, by protocol and processor; None where it is not known.
         tokens: positions it takes in the prompt; None where it is not known.
         computed: the three above follow from the model family's rule, the engine did not tell them.
-        source: which image it was cut from, as the call names it.
-        box: what was cut out of it, as the call gives it (left, top, right, bottom).
+        source: which image it was cut from, as the call names it; of a zoom tool, the sample's, as `image_N`.
+        box: what was cut out of it (left, top, right, bottom), as the call gives it; of a zoom tool, in pixels of
+            the sample's image, whatever the call's own frame and also for a crop of a crop.
     """
 
     origin: str
@@ -207,6 +213,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             where the model was told something before it went on: in `FORCED`, that a call is missing.
         retries: requests that were repeated before this generation came through.
         shown: images that this turn saw first: the sample's in turn 0, then those of the turn before, in order.
+        discarded: why the protocol took the turn out of the conversation; empty for one that stayed in. What it cost
+            counts, and its calls were made; the model never saw their results, or no longer does.
+        temperature: in place of the run's, where the protocol drew this turn with another one.
     """
 
     text: str
@@ -217,6 +226,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timing: Timing = Timing()
     retries: int = 0
     shown: tuple[Shown, ...] = ()
+    discarded: str = ""
+    temperature: float | None = None
 
 
 class StopReason(StrEnum):
@@ -229,6 +240,8 @@ class StopReason(StrEnum):
     LIMIT_TURNS = "limit_turns"
     LIMIT_TOKENS = "limit_tokens"
     LIMIT_TIME = "limit_time"
+    GAVE_UP = "gave_up"
+    """The protocol has no further try: there is no answer, whatever the last turn says."""
     ENGINE_ERROR = "engine_error"
     SANDBOX_ERROR = "sandbox_error"
     DATA_ERROR = "data_error"
@@ -242,11 +255,15 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             of the last message before the answer: the agent's own turns before it are not repeated.
         turns: in order.
         stop: why it ended.
-        error: one line, for the error stops.
+        error: one line, for the error stops, and for GAVE_UP.
         started_at: seconds since the epoch; None where it is not known.
         total_s: wall time from start to end; None where nobody measured it.
         partial: only the last response is known, as in a table of predictions: nothing can be said about
             earlier turns, tool calls or times.
+        restarts: conversations that the protocol gave up and began anew.
+        fallback: the text of the question without tools to which the last turn is the reply, where the protocol's
+            tries had failed; empty where the agent came to its end by itself.
+        final: what is scored, where the protocol says that this is not the whole of the last turn's text.
     """
 
     prompt: str
@@ -256,11 +273,14 @@ class Trajectory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_at: float | None = 0.0
     total_s: float | None = 0.0
     partial: bool = False
+    restarts: int = 0
+    fallback: str = ""
+    final: str = ""
 
     @property
     def response(self) -> str:
-        """The last turn's text, which is what gets scored; empty when there is none."""
-        return self.turns[-1].text if self.turns else ""
+        """What gets scored: the last turn's text, or what the protocol takes of it; empty when there is none."""
+        return self.final or (self.turns[-1].text if self.turns else "")
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
@@ -321,6 +341,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         scorer: rule and version that gave the verdict, e.g. "wemath/1".
         recorded: right by the word of the recording that the trajectory was imported from; None where it
             has none. Scoring again does not change it.
+        ruling: what a judge said; None where none was asked.
     """
 
     verdict: Verdict
@@ -331,6 +352,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
     scorer: str = ""
     recorded: bool | None = None
+    ruling: Ruling | None = None
 
     def right(self, rule: Rule = Rule.STRICT) -> bool:
         """Whether the answer is right under `rule`; False too where the rule gave no verdict."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 from evalkit.errors import EvalkitError, unknown
+from evalkit.prompts import PromptColumns, prompted
 from evalkit.records import Outcome, Record, Sample
+from evalkit.rulings import Ruling
+
+if TYPE_CHECKING:
+    from evalkit.scoring.judge.question import Asked, Question
 
 
 class HubDataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,9 +96,12 @@ class Task(ABC):
         reads: the kinds of `DataSource` it can take rows from.
         group: a name that stands for several tasks at once; "" for none.
         official: whether `score` gives a verdict under the benchmark's official rule too.
+        judge_for: what a judge is asked for this task, where the user brings one; None for nothing. The rules come
+            first: see `judge_question`.
         options: option name to default; set with `--task-option name=value`, typed like the default.
         aliases: names that other harnesses use for the same set.
         revision: the commit that hub data came from, once loaded; None where the hub could not tell.
+        prompts: columns of its rows that the user wants prompts from.
     """
 
     name: ClassVar[str]
@@ -104,6 +112,7 @@ class Task(ABC):
     reads: ClassVar[tuple[str, ...]] = ("hub", "folder", "sample")
     group: ClassVar[str] = ""
     official: ClassVar[bool] = False
+    judge_for: ClassVar[Asked | None] = None
     options: ClassVar[Mapping[str, Option]] = {}
     aliases: ClassVar[tuple[str, ...]] = ()
 
@@ -120,6 +129,7 @@ class Task(ABC):
         """
         self.source = source
         self.revision: str | None = None
+        self.prompts = PromptColumns()
         self.folder = folder
         self.settings = _typed(self.name, self.options, options or {})
 
@@ -141,9 +151,44 @@ class Task(ABC):
             DataError: a file, a column or a row is missing or double; the message names it.
         """
 
+    def prompted(self, sample: Sample, row: Mapping[str, Any], where: str) -> Sample:
+        """`sample` with the prompts that the user wants from its row; a task with rows calls it for each.
+
+        Args:
+            sample: as the task made it.
+            row: with all of its columns but the images.
+            where: how messages name the row.
+
+        Raises:
+            DataError: the row has no such column, or no prompt in it.
+        """
+        return prompted(sample, self.prompts, row, where) if self.prompts else sample
+
     @abstractmethod
     def score(self, sample: Sample, response: str) -> Outcome:
         """The verdict on a complete response. Deterministic; never raises on any text."""
+
+    def answer_form(self, sample: Sample) -> str:
+        """How a judge is to write the answer to an open question, e.g. "a whole number"."""
+        return ""
+
+    def judge_question(self, sample: Sample, response: str, outcome: Outcome) -> Question | None:
+        """What a judge is asked once the rules gave `outcome`; None where the rules' word stands.
+
+        With `judge_for` extraction: where they read no answer. With equivalence: where they do not say correct.
+        """
+        from evalkit.scoring.judge.steps import question_for
+
+        return question_for(self.judge_for, sample, response, outcome, self.answer_form(sample))
+
+    def after_judge(self, sample: Sample, response: str, outcome: Outcome, ruling: Ruling) -> Outcome:
+        """The outcome with a judge's word, which is no failure.
+
+        An extracted answer is scored by `score`, as an answer that the response had marked. The official verdict stays.
+        """
+        from evalkit.scoring.judge.steps import with_ruling
+
+        return with_ruling(outcome, ruling, lambda answer: self.score(sample, answer))
 
     def metrics(self, records: Sequence[Record]) -> tuple[Metric, ...]:
         """The benchmark's own figures, beyond accuracy, from one arm's records."""

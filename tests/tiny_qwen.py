@@ -2,10 +2,12 @@
 
 import json
 import string
+from collections.abc import Mapping
 from pathlib import Path
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
            "<|image_pad|>", "<|video_pad|>"]  # fmt: skip
+END = "<|im_end|>"
 PLAIN = ["<tool_call>", "</tool_call>"]
 TEMPLATE = (
     "{% if tools %}<|im_start|>tools{% for tool in tools %} {{ tool.function.name }}{% endfor %}<|im_end|>\n{% endif %}"
@@ -42,8 +44,14 @@ def tiny_tokenizer():
     return tokenizer
 
 
-def build(folder: Path, max_positions: int = MAX_POSITIONS) -> Path:
-    """Write the model to a folder. Its generation config asks for sampling that no engine may follow."""
+def build(folder: Path, max_positions: int = MAX_POSITIONS, likely: Mapping[str, float] | None = None) -> Path:
+    """Write the model to a folder. Its generation config asks for sampling that no engine may follow.
+
+    Args:
+        folder: where to.
+        max_positions: tokens of the longest conversation.
+        likely: tokens that greedy texts come to more often, by factor; with END they end, and without it never do.
+    """
     import torch
     import transformers
 
@@ -72,7 +80,10 @@ def build(folder: Path, max_positions: int = MAX_POSITIONS) -> Path:
     model = transformers.Qwen3VLForConditionalGeneration(config)
     with torch.no_grad():
         # Logits of 0 are never the largest of a hundred: greedy texts have a letter a token and no end.
-        model.lm_head.weight[[tokenizer.convert_tokens_to_ids(token) for token in SPECIAL + PLAIN]] = 0
+        for token, factor in (likely or {}).items():
+            model.lm_head.weight[tokenizer.convert_tokens_to_ids(token)] *= factor
+        never = [token for token in SPECIAL + PLAIN if token not in (likely or {})]
+        model.lm_head.weight[tokenizer.convert_tokens_to_ids(never)] = 0
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     processor = {

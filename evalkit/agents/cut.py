@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evalkit.agents.loop import Agent, shown_as
+from evalkit.agents.conversation import extend
+from evalkit.agents.loop import Agent
 from evalkit.agents.protocols.base import ParsedCall
 from evalkit.engines.base import Message
 from evalkit.records import CallStatus, Observation, ToolCall, Trajectory
@@ -12,7 +13,8 @@ def conversation(agent: Agent, trajectory: Trajectory, calls: int) -> list[Messa
     """What follows the question, up to the observation of the last call that is kept; made of the record alone.
 
     Where a turn has further calls after the one that is the last allowed, they are refused in it as a protocol
-    refuses a call beyond its limit: every call keeps a reply.
+    refuses a call beyond its limit: every call keeps a reply. Turns that the protocol took out are left out here too;
+    their calls count.
 
     Args:
         agent: whose protocol writes the messages.
@@ -24,13 +26,16 @@ def conversation(agent: Agent, trajectory: Trajectory, calls: int) -> list[Messa
     for turn in trajectory.turns:
         if not left:
             break
-        messages.append(Message("assistant", (turn.text,)))
+        if turn.discarded:
+            left = max(0, left - sum(call.status.dispatched for call in turn.calls))
+            continue
+        extend(messages, "assistant", (turn.text,))
         for index, observation in enumerate(turn.observations):
             call = turn.calls[index] if index < len(turn.calls) else None
             if call is not None and call.status.dispatched:
                 observation = observation if left else _refused(agent, call)
                 left = max(0, left - 1)
-            messages.append(shown_as(agent.protocol.observation_role, observation))
+            extend(messages, agent.protocol.observation_role, agent.protocol.show(observation))
     return messages
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from evalkit.agents.ledger import Arrival, crop_of, shown
+from evalkit.agents.conversation import extend
+from evalkit.agents.hands import Hands, clean, not_run
+from evalkit.agents.ledger import Arrival, shown
 from evalkit.agents.limits import Limits
-from evalkit.agents.protocols.base import ParsedCall, Protocol, Reply
+from evalkit.agents.protocols.after import After, Step, TurnEnd
+from evalkit.agents.protocols.base import Protocol, Reply
 from evalkit.engines.base import Completion, Engine, Message, Part, Request, Sampling
 from evalkit.engines.pixels import PixelBudget
 from evalkit.errors import (
@@ -24,7 +25,7 @@ from evalkit.errors import (
     one_line,
 )
 from evalkit.images import ImageFile
-from evalkit.records import CallStatus, Observation, Sample, StopReason, ToolCall, Trajectory, Turn
+from evalkit.records import Observation, Sample, StopReason, Trajectory, Turn
 from evalkit.tools.base import Tool
 from evalkit.tools.toolbox import Toolbox
 
@@ -43,6 +44,7 @@ class Agent:
         system_prompt: str | None = None,
         budget: PixelBudget | None = None,
         insist: bool = False,
+        own_system: bool = True,
     ) -> None:
         """Set up the agent.
 
@@ -55,14 +57,17 @@ class Agent:
             system_prompt: in place of the protocol's own.
             budget: of the model's image processor, where the engine does not tell what images become.
             insist: a call is required: the question says so, and a first turn without one is sent back once.
+            own_system: a sample that brings a system prompt is asked with that.
         """
         self.engine = engine
         self.protocol = protocol
-        self.tools = {name: tools[name] for name in protocol.tools if name in tools}
+        self.tools = {name: protocol.equip(tools[name]) for name in protocol.tools if name in tools}
         self.sampling = sampling
         self.limits = limits
         self.budget = budget
         self.insist = insist
+        self.own_system = own_system
+        self.without_tools = not self.tools
         specs = [tool.spec for tool in self.tools.values()]
         self.system_prompt = protocol.system_prompt(specs) if system_prompt is None else system_prompt
         self.declarations = tuple(spec.declaration() for spec in specs) if protocol.native_tools else ()
@@ -94,27 +99,31 @@ class _Run:
         self.limits = agent.limits
         self.sample = sample
         self.key = key
-        self.toolbox = Toolbox(tuple(agent.tools.values()), sample, self.protocol.names, self.protocol.aliases)
-        question = self.protocol.question(sample)
-        self.messages = [Message("user", question), *earlier]
-        if ask:
-            self.say(ask)
-        self.prompt = self.messages[-1].text
-        if agent.system_prompt:
-            self.messages.insert(0, Message("system", (agent.system_prompt,)))
+        toolbox = Toolbox(tuple(agent.tools.values()), sample, self.protocol.names, self.protocol.aliases)
+        self.hands = Hands(toolbox, tuple(agent.tools), self.protocol, self.limits, len(sample.images))
+        self.earlier = earlier
+        self.ask = ask
+        self.prompt = sample.question
+        self.messages: list[Message] = []
         self.turns: list[Turn] = []
-        self.used: Counter[str] = Counter()
-        self.images = len(sample.images)
-        self.arrivals = [] if earlier else [Arrival(part, part) for part in question if isinstance(part, ImageFile)]
-        self.prompt_tokens: int | None = None
-        self.context_tokens: int | None = None
+        self.tries = 0
+        self.fallback = ""
+        self.temperature: float | None = None
         self.spent_s = 0.0
         self.replayed_s = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a conversation: what counts within one try starts at nothing."""
+        self.first = len(self.turns)
+        self.prompt_tokens: int | None = None
+        self.context_tokens: int | None = None
+        self.context_before: int | None = None
 
     async def run(self) -> Trajectory:
         started, clock = time.time(), time.perf_counter()
         try:
-            await self.check_images()
+            await self.open()
             started, clock = time.time(), time.perf_counter()
             stop, error = await self.converse()
         except EngineUnavailableError:
@@ -128,7 +137,7 @@ class _Run:
         except DataError as problem:
             stop, error = StopReason.DATA_ERROR, one_line(problem)
         finally:
-            await self.toolbox.close()
+            await self.hands.empty()
         return Trajectory(
             prompt=self.prompt,
             stop=stop,
@@ -136,7 +145,18 @@ class _Run:
             error=error,
             started_at=started,
             total_s=time.perf_counter() - clock + self.replayed_s,
+            restarts=self.tries,
+            fallback=self.fallback,
+            final=self.final(stop),
         )
+
+    def final(self, stop: StopReason) -> str:
+        """What is scored, where that is not the last turn's text."""
+        if stop not in (StopReason.ANSWERED, StopReason.ENDED) or not self.turns:
+            return ""
+        text = self.turns[-1].text
+        final = self.protocol.final(text, fallback=bool(self.fallback))
+        return "" if final == text else final
 
     def say(self, text: str) -> None:
         """The user's words, as a paragraph of the last message if that is the user's too.
@@ -152,36 +172,129 @@ class _Run:
         else:
             self.messages[-1] = Message("user", (*last.parts, text))
 
-    async def check_images(self) -> None:
-        """Read every image's header now, so that a broken one costs no generation."""
+    async def open(self) -> None:
+        """The conversation up to the first turn; every image's header is read, so that a broken one costs nothing."""
+        sample = self.sample
+        for image in sample.images:
+            await image.inspect()
+        own: tuple[Part, ...] = (*sample.images, sample.prompt) if sample.prompt else ()
+        plain = self.agent.without_tools
+        question = own or (self.protocol.fallback(sample) if plain else self.protocol.question(sample))
+        self.messages = [Message("user", question), *self.earlier]
+        if self.ask:
+            self.say(self.ask)
+        self.prompt = self.messages[-1].text
         for message in self.messages:
             for image in message.images:
                 await image.inspect()
+        if system := (sample.system if self.agent.own_system else "") or self.agent.system_prompt:
+            self.messages.insert(0, Message("system", (system,)))
+        self.opening = tuple(self.messages)
+        if not self.earlier:
+            self.hands.arrivals = [Arrival(part, part) for part in question if isinstance(part, ImageFile)]
 
     async def converse(self) -> tuple[StopReason, str]:
         """Turns until the end; every turn is kept as soon as it is complete."""
-        for index in range(self.limits.turns):
+        while True:
             budget = self.token_budget()
             if budget <= 0:
                 return StopReason.LIMIT_TOKENS, f"{self.limits.trajectory_tokens} tokens used"
-            turn = await self.generate(index, budget)
-            reply = self.protocol.parse(turn.text)
-            if self.spent_s > self.limits.seconds:
-                self.turns.append(msgspec.structs.replace(turn, calls=_not_run(reply, "the time is used up")))
-                return self.out_of_time()
-            if self.must_call(index, reply, turn):
-                self.turns.append(self.send_back(turn))
-                continue
-            if not self.goes_on(reply, turn):
-                self.turns.append(msgspec.structs.replace(turn, calls=_not_run(reply, "no tools are offered")))
-                return self.ending(reply, turn)
-            if index + 1 == self.limits.turns:
-                self.turns.append(msgspec.structs.replace(turn, calls=_not_run(reply, "no turns are left")))
-                break
-            self.turns.append(await self.act(reply, turn))
-            if self.spent_s > self.limits.seconds:
-                return self.out_of_time()
-        return StopReason.LIMIT_TURNS, f"no answer within {self.limits.turns} turns"
+            *told, turn = self.protocol.unfold(await self.generate(budget))
+            self.turns += told
+            if (end := await self.take(turn)) is not None:
+                return end
+
+    async def take(self, turn: Turn) -> tuple[StopReason, str] | None:
+        """Read a turn and do what it asks for; the end, if it is the last."""
+        reply = self.protocol.parse(turn.text)
+        if self.spent_s + self.hands.spent_s > self.limits.seconds:
+            self.turns.append(msgspec.structs.replace(turn, calls=not_run(reply, "the time is used up")))
+            return self.out_of_time()
+        if self.must_call(reply, turn):
+            self.turns.append(self.send_back(turn))
+            return None
+        if self.fallback or not self.agent.tools:
+            self.turns.append(msgspec.structs.replace(turn, calls=not_run(reply, "no tools are offered")))
+            return self.ending(reply, turn)
+        if reply.last or (reply.answered and not self.goes_on(reply, turn)):
+            self.turns.append(msgspec.structs.replace(turn, calls=not_run(reply, "the turn is the last")))
+            return self.ending(reply, turn)
+        return await self.follow(reply, turn)
+
+    async def follow(self, reply: Reply, turn: Turn) -> tuple[StopReason, str] | None:
+        """Run the calls of a turn without an answer, and go on as the protocol wants."""
+        last = self.turns_left() <= 1
+        runnable, images = self.goes_on(reply, turn), self.hands.images
+        if runnable and not last:
+            turn = await self.hands.act(reply, turn)
+        else:
+            why = "no turns are left" if runnable else "the generation was cut off"
+            turn = msgspec.structs.replace(turn, calls=not_run(reply, why))
+        if self.spent_s + self.hands.spent_s > self.limits.seconds:
+            self.turns.append(turn)
+            return self.out_of_time()
+        after = self.protocol.after(
+            TurnEnd(
+                reply=reply,
+                ran=runnable and not last,
+                calls=turn.calls,
+                images=self.hands.images - images,
+                cut=turn.finish_reason == "length",
+                turn=len(self.turns) - self.first,
+                last=last,
+                tries=self.tries,
+                calls_so_far=len(turn.calls) + sum(len(earlier.calls) for earlier in self.turns[self.first :]),
+                images_so_far=self.hands.images,
+            )
+        )
+        if after.step is Step.GO_ON and runnable and not last:
+            self.turns.append(turn)
+            for observation in turn.observations:
+                extend(self.messages, self.protocol.observation_role, self.protocol.show(observation))
+            return None
+        # what the calls gave is not shown
+        turn = msgspec.structs.replace(turn, observations=())
+        self.hands.take_back(images)
+        if after.step is Step.AGAIN and not last:
+            self.turns.append(msgspec.structs.replace(turn, discarded=after.why))
+            self.messages[:], self.context_tokens = self.sent, self.context_before
+            self.redraw(after)
+            return None
+        if after.step in (Step.RESTART, Step.FALL_BACK):
+            self.turns.append(turn)
+            await self.start_over(after)
+            return None
+        self.turns.append(turn)
+        if after.stop is not None:
+            return after.stop, after.why
+        if runnable and last:
+            return StopReason.LIMIT_TURNS, f"no answer within {self.limits.turns} turns"
+        return self.ending(reply, turn)
+
+    def turns_left(self) -> int:
+        """Generations that this try may still have, the one at hand included."""
+        return self.limits.turns - (len(self.turns) - self.first)
+
+    async def start_over(self, after: After) -> None:
+        """Take the whole try out of the conversation and begin the next one, or the question without tools."""
+        for index in range(self.first, len(self.turns)):
+            turn = self.turns[index]
+            self.turns[index] = msgspec.structs.replace(turn, discarded=turn.discarded or after.why)
+        await self.hands.empty()
+        if after.step is Step.RESTART:
+            self.tries += 1
+            self.messages[:] = self.opening
+            self.redraw(after)
+        else:
+            question = self.protocol.fallback(self.sample)
+            self.messages[:] = [Message("user", question)]
+            self.fallback = self.messages[0].text
+            self.temperature = None
+        self.begin()
+
+    def redraw(self, after: After) -> None:
+        """Take over the temperature that the protocol wants from here on."""
+        self.temperature = self.temperature if after.temperature is None else after.temperature
 
     def out_of_time(self) -> tuple[StopReason, str]:
         """The end when the agent's own time is used up."""
@@ -192,9 +305,9 @@ class _Run:
         cut = turn.finish_reason == "length" and all(call.error for call in reply.calls)
         return bool(reply.calls) and bool(self.agent.tools) and not cut
 
-    def must_call(self, index: int, reply: Reply, turn: Turn) -> bool:
+    def must_call(self, reply: Reply, turn: Turn) -> bool:
         """Whether a call is required and the first turn, come to its own end, has none."""
-        first = self.agent.insist and index == 0 < self.limits.turns - 1
+        first = self.agent.insist and not self.fallback and len(self.turns) == self.first and self.turns_left() > 1
         return first and not reply.calls and turn.finish_reason != "length"
 
     def send_back(self, turn: Turn) -> Turn:
@@ -217,16 +330,18 @@ class _Run:
             left -= self.context_tokens - self.prompt_tokens
         return min(self.limits.turn_tokens, left)
 
-    async def generate(self, index: int, budget: int) -> Turn:
+    async def generate(self, budget: int) -> Turn:
         """One generation, appended to the conversation."""
-        clock = time.perf_counter()
+        index, clock = len(self.turns), time.perf_counter()
+        self.sent, self.context_before = tuple(self.messages), self.context_tokens
+        tools = not self.fallback
         completion = await self.agent.engine.generate(
             Request(
-                messages=tuple(self.messages),
+                messages=self.sent,
                 sampling=self.sampling(index),
                 max_tokens=budget,
-                stop=self.protocol.stop if self.agent.tools else (),
-                tools=self.agent.declarations,
+                stop=self.protocol.stop if self.agent.tools and tools else (),
+                tools=self.agent.declarations if tools else (),
                 key=self.key,
                 turn=index,
             )
@@ -237,10 +352,10 @@ class _Run:
             self.replayed_s += completion.timing.generate_s - seconds
             seconds = completion.timing.generate_s
         self.spent_s += seconds - (completion.timing.queue_s or 0.0)
-        text = _clean(completion.text)
-        self.messages.append(Message("assistant", (text,)))
+        text = clean(completion.text)
+        extend(self.messages, "assistant", (text,))
         self.count_tokens(completion)
-        arrivals, self.arrivals = self.arrivals, []
+        arrivals, self.hands.arrivals = self.hands.arrivals, []
         for arrival in arrivals:
             await arrival.image.inspect()
             await arrival.original.inspect()
@@ -251,6 +366,7 @@ class _Run:
             timing=msgspec.structs.replace(completion.timing, generate_s=seconds),
             retries=completion.retries,
             shown=shown(arrivals, completion.images, self.agent.budget),
+            temperature=self.temperature,
         )
 
     def sampling(self, index: int) -> Sampling:
@@ -260,6 +376,8 @@ class _Run:
         independent.
         """
         sampling = self.agent.sampling
+        if self.temperature is not None:
+            sampling = msgspec.structs.replace(sampling, temperature=self.temperature)
         if sampling.seed is None:
             return sampling
         digest = hashlib.sha256(f"{sampling.seed}/{self.key}/{index}".encode()).digest()
@@ -270,95 +388,3 @@ class _Run:
         if self.prompt_tokens is None:
             self.prompt_tokens = prompt
         self.context_tokens = None if prompt is None or new is None else prompt + new
-
-    async def act(self, reply: Reply, turn: Turn) -> Turn:
-        """Run the turn's calls one after another and show each result."""
-        calls: list[ToolCall] = []
-        observations: list[Observation] = []
-        for parsed in reply.calls:
-            call, observation = await self.dispatch(parsed)
-            calls.append(call)
-            observations.append(observation)
-            self.messages.append(shown_as(self.protocol.observation_role, observation))
-        timing = msgspec.structs.replace(turn.timing, tool_s=sum(call.seconds or 0.0 for call in calls))
-        return msgspec.structs.replace(turn, calls=tuple(calls), observations=tuple(observations), timing=timing)
-
-    async def dispatch(self, parsed: ParsedCall) -> tuple[ToolCall, Observation]:
-        """Run one call, or say why it is not run."""
-        tool = self.toolbox.resolve(parsed.tool)
-        status = self.refusal(parsed, tool)
-        if status is not None or tool is None:
-            status = status or CallStatus.UNKNOWN_TOOL
-            text = self.protocol.refuse(parsed, status, tuple(self.agent.tools))
-            return _record(parsed, status, 0.0, parsed.error or text), Observation(text=text)
-        self.used[tool] += 1
-        clock = time.perf_counter()
-        result = await self.toolbox.call(tool, parsed.arguments)
-        seconds = time.perf_counter() - clock
-        self.spent_s += seconds
-        if result.status is CallStatus.MALFORMED:
-            parsed = msgspec.structs.replace(parsed, error=result.error)
-            text = self.protocol.refuse(parsed, result.status, tuple(self.agent.tools))
-            return _record(parsed, result.status, 0.0, result.error), Observation(text=text)
-        observed = self.protocol.observe(msgspec.structs.replace(parsed, tool=tool), result)
-        error = "" if result.status is CallStatus.OK else result.error
-        return _record(parsed, result.status, seconds, error), await self.admit(observed, tool, parsed)
-
-    def refusal(self, parsed: ParsedCall, tool: str | None) -> CallStatus | None:
-        """The reason not to run a call, None when it may run."""
-        if parsed.error:
-            return CallStatus.MALFORMED
-        if tool is None:
-            return CallStatus.UNKNOWN_TOOL
-        most = self.protocol.max_calls.get(tool)
-        return CallStatus.BLOCKED if most is not None and self.used[tool] >= most else None
-
-    async def admit(self, observed: Observation, tool: str, parsed: ParsedCall) -> Observation:
-        """The observation within the limits on text and images; what is withheld is said in it."""
-        text, notes = _clean(observed.text), []
-        if len(text) > self.limits.observation_chars:
-            cut = len(text) - self.limits.observation_chars
-            text = f"[{cut} characters cut]\n{text[cut:]}"
-        images: list[ImageFile] = []
-        source, box = crop_of(parsed.arguments)
-        for image in observed.images:
-            if self.images >= self.limits.images:
-                notes.append(f"[an image is not shown: the limit of {self.limits.images} images is reached]")
-                continue
-            fitted = await asyncio.to_thread(self.protocol.fit, image)
-            if fitted is None:
-                notes.append("[an image is not shown: it is too narrow]")
-                continue
-            images.append(fitted)
-            self.arrivals.append(Arrival(fitted, image, tool, source, box))
-            self.images += 1
-        return Observation(text="\n".join([*([text] if text else []), *notes]), images=tuple(images))
-
-
-def shown_as(role: str, observation: Observation) -> Message:
-    """The message that shows an observation to the model."""
-    text: tuple[Part, ...] = (observation.text,) if observation.text else ()
-    return Message(role, (*text, *observation.images))
-
-
-def _record(parsed: ParsedCall, status: CallStatus, seconds: float, error: str) -> ToolCall:
-    return ToolCall(
-        tool=_clean(parsed.tool),
-        raw=_clean(parsed.raw),
-        arguments=parsed.arguments,
-        status=status,
-        seconds=seconds,
-        error=one_line(error),
-    )
-
-
-def _not_run(reply: Reply, why: str) -> tuple[ToolCall, ...]:
-    return tuple(
-        _record(call, CallStatus.MALFORMED if call.error else CallStatus.NOT_RUN, 0.0, call.error or why)
-        for call in reply.calls
-    )
-
-
-def _clean(text: str) -> str:
-    """Text that can be stored as UTF-8: lone surrogates become question marks."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -47,6 +47,7 @@ SAMPLES: dict[str, tuple[str, str]] = {
     "ttft_s": ("float64", "from start to the first token, summed over turns"),
     "decode_s": ("float64", "from the first token to the last, summed over turns"),
     "tool_s": ("float64", "tool calls, summed over turns"),
+    "judge_s": ("float64", "at the judge, which is no part of total_s; missing where none was asked"),
     "retries": ("int64", "requests that were repeated"),
     "images": ("int64", "images of the sample"),
     "tool_images": ("int64", "images in observations"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from evalkit.analysis.comparison import SCHEMA, Comparison, RunRef, Versus
-from evalkit.analysis.config_diff import config_differences, unknown_to
+from evalkit.analysis.config_diff import Made, config_differences, unknown_to
 from evalkit.analysis.detectable import detectable
 from evalkit.analysis.flips import flip
 from evalkit.analysis.machines import machines_apart, times_apart
@@ -75,7 +75,7 @@ def compare(folders: Sequence[Path], rule: Rule = Rule.STRICT, allowed: Collecti
         task=str(reference.task["name"]),
         rule=rule,
         runs=tuple(_ref(side) for side in sides),
-        config=tuple(config_differences(sides)),
+        config=tuple(config_differences([Made(side.info, side.scorers) for side in sides])),
         against=tuple(
             _versus(
                 reference,
@@ -112,7 +112,7 @@ def _ref(side: Side) -> RunRef:
         expected=side.info.expected_rows,
         errors=side.errors,
         repeats=side.repeats,
-        imported=unknown_to(side),
+        imported=unknown_to(side.info),
         notes=tuple(side.info.notes),
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from evalkit.analysis.machines import machine
-from evalkit.analysis.side import Side
+from evalkit.runs.folder import RunInfo
 from evalkit.runs.imported import IMPORTED, PREDICTIONS
 
 ASKED = "asked"
@@ -38,33 +38,45 @@ class ConfigDifference(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[Any, ...]
 
 
-def config_differences(sides: Sequence[Side]) -> list[ConfigDifference]:
+class Made(NamedTuple):
+    """How a run was made: its `run.json`, and the rules and versions that gave its verdicts."""
+
+    info: RunInfo
+    scorers: tuple[str, ...]
+
+
+def config_differences(runs: Sequence[Made]) -> list[ConfigDifference]:
     """What differs, what was asked first."""
     found = [
         ConfigDifference(key=key, group=_group(key), values=tuple(values))
-        for key, values in _unequal([_settings(side) for side in sides])
+        for key, values in _unequal([_settings(run) for run in runs])
     ]
     return sorted(found, key=lambda difference: (ASKED, MODEL, WHERE).index(difference.group))
 
 
-def unknown_to(side: Side) -> bool:
+def matters(difference: ConfigDifference) -> bool:
+    """Whether a reader of a leaderboard must see it first: what was asked, by which engine, in which sandbox."""
+    return difference.group == ASKED or difference.key.partition(".")[0] in ("engine", "sandbox")
+
+
+def unknown_to(info: RunInfo) -> bool:
     """Whether a setting that the run does not have is unknown, rather than not set: others made it."""
-    return side.info.config.get("engine") in (IMPORTED, PREDICTIONS)
+    return info.config.get("engine") in (IMPORTED, PREDICTIONS)
 
 
-def _settings(side: Side) -> dict[str, Any]:
+def _settings(run: Made) -> dict[str, Any]:
     """All that is recorded of how a run was made, as a tree."""
-    sessions = side.info.sessions
+    sessions = run.info.sessions
     places = [session.environment for session in sessions]
     packages = {name for place in places for name in place.get("packages") or {}}
     return {
-        **side.info.config,
-        "scorers": list(side.scorers),
-        "evalkit": side.info.evalkit,
+        **run.info.config,
+        "scorers": list(run.scorers),
+        "evalkit": run.info.evalkit,
         "machine": _over(str(found) for session in sessions if (found := machine(session))),
         "concurrency": _over(session.concurrency for session in sessions),
         "sandbox": {
-            **(side.info.config.get("sandbox") or {}),
+            **(run.info.config.get("sandbox") or {}),
             "tier": _over(session.sandbox.get("tier") for session in sessions),
         },
         "packages": {

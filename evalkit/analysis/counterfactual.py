@@ -10,7 +10,7 @@ from evalkit.analysis.effect import Difference, difference, missed, missed_rate
 from evalkit.analysis.figure import Figure, codes_of, figure, share_of
 from evalkit.analysis.need import Corrected, NeedFigures, need_figures
 from evalkit.analysis.pairs import Pair, Pairs, pair_up
-from evalkit.analysis.rollout import rollouts_of
+from evalkit.analysis.rollout import Rollout, rollouts_of
 from evalkit.records import DIRECT, Record, Rule
 
 
@@ -115,7 +115,13 @@ def counterfactual(
     Returns:
         None where no sample was run without tools.
     """
-    rollouts = rollouts_of(records, rule)
+    return counterfactual_of(rollouts_of(records, rule), rule, drawn_apart=drawn_apart)
+
+
+def counterfactual_of(
+    rollouts: Sequence[Rollout], rule: Rule = Rule.STRICT, *, drawn_apart: bool = False
+) -> Counterfactual | None:
+    """See `counterfactual`."""
     if not any(one.arm == DIRECT for one in rollouts):
         return None
     pairs = pair_up(rollouts, drawn_apart=drawn_apart)

@@ -89,13 +89,29 @@ def share_of(values: ArrayLike, clusters: Codes) -> Figure:
     return _with_value(lambda: stats.share(values, clusters), values, shares=True)
 
 
-def mean_of(values: Sequence[float], clusters: Codes, bounds: Interval | None) -> Figure:
+def mean_of(values: Sequence[float] | NDArray[np.float64], clusters: Codes, bounds: Interval | None) -> Figure:
     """A mean with its t interval, kept within what the mean can be (None: anything).
 
     Raises:
         StatsUnavailable: there is no row.
     """
     return _with_value(lambda: stats.mean(values, clusters), values, bounds)
+
+
+def quantile_of(values: Sequence[float], probability: float, clusters: Codes) -> Figure:
+    """A quantile with its interval, or with the reason why it has none.
+
+    Raises:
+        StatsUnavailable: there is no row.
+    """
+    import numpy as np
+
+    try:
+        return _figure_of(stats.quantile(values, probability, clusters))
+    except StatsUnavailable as error:
+        if not len(values):
+            raise
+        return Figure(value=float(np.quantile(values, probability)), n=len(values), why=error.reason)
 
 
 def bounded_mean(values: Sequence[float], clusters: Codes) -> Figure:

@@ -95,7 +95,7 @@ def read_run(folder: Path, run: str | None = None) -> RunFrames:
         run=folder.name if run is None else run,
         task=str(task),
         model=str(model),
-        expected=info.expected_rows,
+        expected=info.due_rows,
         engine=str(info.config.get("engine", "")),
     )
 
@@ -209,6 +209,7 @@ def _samples(
         "ttft_s": seconds("ttft_s"),
         "decode_s": seconds("decode_s"),
         "tool_s": seconds("tool_s"),
+        "judge_s": known([outcome.ruling and outcome.ruling.seconds for outcome in outcomes]),
         "retries": _sums(row, turns["retries"], n).astype(np.int64),
         "images": np.array([len(sample.images) for sample in samples], dtype=np.int64),
         "tool_images": _sums(row, turns["tool_images"], n).astype(np.int64),

@@ -25,7 +25,7 @@ SAMPLE_PARTS = {
 }
 TURN_PARTS = {part: column for part, column in SAMPLE_PARTS.items() if part != "total"}
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-NO_JUDGE_TIME = "records hold no time of the judge"
+NO_JUDGE_TIME = "no judge was asked"
 
 
 def latency(runs: Sequence[RunFrames]) -> pd.DataFrame:
@@ -57,4 +57,7 @@ def _arm(run: RunFrames, arm: str) -> Iterator[tuple[tuple[str, str, str], Measu
             yield (per, part, "mean"), missing(why) if why else mean_of(values, clusters)
             for name, probability in QUANTILES.items():
                 yield (per, part, name), missing(why) if why else quantile_of(values, probability, clusters)
-    yield ("sample", "judge", "mean"), missing(NO_JUDGE_TIME)
+    judged = rows["judge_s"]
+    # a row that needed no judge took no time there
+    known = mean_of(judged.fillna(0.0).to_numpy(), codes_of(rows)) if judged.notna().any() else missing(NO_JUDGE_TIME)
+    yield ("sample", "judge", "mean"), missing(why) if why else known

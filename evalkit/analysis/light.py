@@ -10,9 +10,8 @@ from typing import Any
 
 import msgspec
 
-from evalkit.errors import DataError, one_line
-from evalkit.records import AGENT, RECORD_VERSION, CallStatus, StopReason, Timing, Usage, Verdict
-from evalkit.runs.folder import SAMPLES
+from evalkit.records import AGENT, CallStatus, Outcome, StopReason, Timing, Usage
+from evalkit.runs.lines import latest_lines
 
 TAIL = 40
 """Characters of a model's text that are kept."""
@@ -29,9 +28,11 @@ class Counted(msgspec.Struct, frozen=True, gc=False):
 
 
 class LightSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """See `Sample`; the question and the images' names are left out."""
+    """See `Sample`; the images' names are left out."""
 
     id: str
+    question: str = ""
+    answer: str = ""
     images: tuple[Counted, ...] = ()
     choices: dict[str, str] = {}
     category: str = ""
@@ -86,25 +87,13 @@ class LightTrajectory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     partial: bool = False
 
 
-class LightOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """See `Outcome`."""
-
-    verdict: Verdict
-    answer: str | None = None
-    reason: str = ""
-    official: bool | None = None
-    error: str = ""
-    scorer: str = ""
-    recorded: bool | None = None
-
-
 class LightRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """See `Record`."""
 
     version: int
     sample: LightSample
     trajectory: LightTrajectory
-    outcome: LightOutcome
+    outcome: Outcome
     arm: str = AGENT
     repeat: int = 0
 
@@ -117,36 +106,14 @@ def read_light(folder: Path) -> list[LightRecord]:
     Raises:
         DataError: a line in the middle is corrupt, or of a newer version; the message names it.
     """
-    file = folder / SAMPLES
-    decode = msgspec.json.Decoder(LightRecord, dec_hook=_tail).decode
-    found: dict[tuple[str, str, int], LightRecord] = {}
-    try:
-        lines = file.open("rb")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror}") from error
-    with lines:
-        for number, line in enumerate(lines, 1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                record = decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise DataError(
-                    f"{file} line {number} is corrupt ({one_line(error, 120)}); "
-                    "delete that line to have its sample run again"
-                ) from error
-            if record.version > RECORD_VERSION:
-                raise DataError(
-                    f"{file} line {number} is of record version {record.version}; "
-                    f"this evalkit reads up to {RECORD_VERSION}"
-                )
-            found[record.sample.id, record.arm, record.repeat] = record
-    return list(found.values())
+    return [record for _, record in latest_lines(folder, decode_light)]
 
 
 def _tail(kind: type, value: Any) -> Any:
     if kind is Tail and isinstance(value, str):
         return Tail(value[-TAIL:])
     raise NotImplementedError(kind)
+
+
+decode_light = msgspec.json.Decoder(LightRecord, dec_hook=_tail).decode
+"""From a line of `samples.jsonl` to its light record."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from evalkit.errors import one_line
-from evalkit.records import AGENT, Rule
+from evalkit.records import AGENT, Record, Rule
 from evalkit.runs.store import latest_records
 from evalkit.task import Metric, Task
 
@@ -41,7 +41,10 @@ def own_figures(tasks: Sequence[Task], folders: Sequence[Path], rule: Rule) -> l
         folders: the runs.
         rule: where the benchmark has figures by rule, only those of this one.
     """
-    found = [_metrics(task, folder, rule) for task, folder in zip(tasks, folders, strict=True)]
+    found = [
+        {metric.name: metric for metric in task_metrics(task, list(latest_records(folder).values()), rule)}
+        for task, folder in zip(tasks, folders, strict=True)
+    ]
     names = dict.fromkeys(name for metrics in found for name in metrics)
     none = Metric(name="", value=None, n=0, note="this run has no such figure")
     rows = []
@@ -59,14 +62,15 @@ def own_figures(tasks: Sequence[Task], folders: Sequence[Path], rule: Rule) -> l
     return rows
 
 
-def _metrics(task: Task, folder: Path, rule: Rule) -> dict[str, Metric]:
-    records = [record for (_, arm, repeat), record in latest_records(folder).items() if arm == AGENT and repeat == 0]
+def task_metrics(task: Task, records: Sequence[Record], rule: Rule) -> tuple[Metric, ...]:
+    """The benchmark's figures of one run, from the agent's first tries; one that says so where it fails."""
+    mine = [record for record in records if record.arm == AGENT and record.repeat == 0]
     try:
-        metrics = tuple(task.metrics(records))
+        metrics = tuple(task.metrics(mine))
     except Exception as error:
         # a task's own figures may fail in any way; the others must not go with them
         why = f"task {task.name} failed: {type(error).__name__}: {one_line(error)}"
         metrics = (Metric(name="the task's own figures", value=None, n=0, note=why),)
     if any(metric.name.startswith(_OFFICIAL) for metric in metrics):
         metrics = tuple(m for m in metrics if m.name.startswith(_OFFICIAL) == (rule is Rule.OFFICIAL))
-    return {metric.name: metric for metric in metrics}
+    return metrics

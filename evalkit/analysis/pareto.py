@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from evalkit.analysis.rollout import rollouts_of
+from evalkit.analysis.rollout import Rollout, rollouts_of
 from evalkit.records import AGENT, Record, Rule
 
 
@@ -20,7 +20,7 @@ class CostPoint(msgspec.Struct, frozen=True, kw_only=True):
         accuracy: share of scored rows that are right.
         calls: tool calls that really ran.
         tokens: generated over all turns.
-        seconds: from start to end, as run.
+        seconds: from start to end, as run; where it is said so, their median.
     """
 
     name: str
@@ -48,7 +48,12 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
 
 def cost_point(name: str, records: Iterable[Record], rule: Rule = Rule.STRICT) -> CostPoint:
     """A run's place, from its agent's trajectories (repeat 0) that have a score."""
-    rows = [one for one in rollouts_of(records, rule) if one.arm == AGENT and one.repeat == 0 and not one.error]
+    return point_of(name, rollouts_of(records, rule))
+
+
+def point_of(name: str, rollouts: Iterable[Rollout]) -> CostPoint:
+    """See `cost_point`."""
+    rows = [one for one in rollouts if one.arm == AGENT and one.repeat == 0 and not one.error]
     return CostPoint(
         name=name,
         accuracy=_mean([float(one.right) for one in rows]),

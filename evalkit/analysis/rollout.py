@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from evalkit.records import Outcome, Record, Rule, Verdict
 
+ONLY_RESPONSES = "only last responses are known, not what tools did"
+"""Why nothing is said of the tool use of a trajectory that is not known whole."""
+
 
 class Rollout(NamedTuple):
     """What is left of a record when texts are gone.

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from evalkit.analysis.transitions import verdict_name
+from evalkit.analysis.kept import Kept, read_kept
 from evalkit.errors import DataError, EvalkitError
-from evalkit.records import AGENT, ISOLATED, Record, Rule
+from evalkit.records import AGENT, ISOLATED, Rule
 from evalkit.runs.folder import RunInfo, read_info
-from evalkit.runs.store import read_records
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,23 +94,6 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
         return str(self.info.config["model"]["name"])
 
 
-class _Row(NamedTuple):
-    """One trajectory, without its texts."""
-
-    question: tuple[str, str, str, str, str, str]
-    error: bool
-    official: bool
-    right: bool
-    calls: int | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    seconds: float | None
-    scorer: str
-    verdict: str
-    answer: str | None
-    reason: str
-
-
 def read_side(folder: Path, label: str, rule: Rule) -> Side:
     """A run's folder, read line by line so that no more than one trajectory is held.
 
@@ -125,20 +106,34 @@ def read_side(folder: Path, label: str, rule: Rule) -> Side:
         DataError: it is no run folder, a line is corrupt, or no trajectory of the agent is finished.
         EvalkitError: the official rule is asked of a run that has no verdict under it.
     """
-    info = read_info(folder)
-    # a later line with the same key supersedes an earlier one and keeps its place
-    rows = {record.key: _row(record, rule) for record in read_records(folder) if record.arm in (AGENT, ISOLATED)}
-    repeats: dict[str, list[_Row]] = {}
+    return side_of(read_info(folder), read_kept(folder, (AGENT, ISOLATED)), folder, label, rule)
+
+
+def side_of(info: RunInfo, kept: Iterable[Kept], folder: Path, label: str, rule: Rule) -> Side:
+    """A run of which only what is kept is at hand.
+
+    Args:
+        info: its `run.json`.
+        kept: its trajectories, of whatever arms.
+        folder: what it is called, where there is no folder.
+        label: what tables call it.
+        rule: whose verdicts count.
+
+    Raises:
+        DataError: no trajectory of the agent is finished.
+        EvalkitError: the official rule is asked of a run that has no verdict under it.
+    """
+    repeats: dict[str, list[Kept]] = {}
     alone: dict[str, float] = {}
-    for (id, arm, _), row in rows.items():
-        if arm == AGENT:
-            repeats.setdefault(id, []).append(row)
-        elif not row.error and row.seconds is not None:
-            alone.setdefault(id, row.seconds)
+    for row in kept:
+        if row.arm == AGENT:
+            repeats.setdefault(row.id, []).append(row)
+        elif row.arm == ISOLATED and not row.verdict.is_error and row.seconds is not None:
+            alone.setdefault(row.id, row.seconds)
     if not repeats:
         raise DataError(f"{folder} has no finished trajectory to compare: run it first")
     mine = [row for group in repeats.values() for row in group]
-    official = any(row.official for row in mine)
+    official = any(row.official is not None for row in mine)
     if rule is Rule.OFFICIAL and not official:
         raise EvalkitError(
             f"--rule official: {folder} has no verdict under an official rule; leave it out, or score the run again"
@@ -147,80 +142,45 @@ def read_side(folder: Path, label: str, rule: Rule) -> Side:
         label=label,
         folder=folder,
         info=info,
-        units={id: _unit(id, group) for id, group in repeats.items()},
+        units={id: _unit(id, group, rule) for id, group in repeats.items()},
         alone=alone,
-        scorers=tuple(sorted({row.scorer for row in mine if row.scorer and not row.error})),
+        scorers=tuple(sorted({row.scorer for row in mine if row.scorer and not row.verdict.is_error})),
         repeats=max(map(len, repeats.values())),
-        errors=sum(row.error for row in mine),
+        errors=sum(row.verdict.is_error for row in mine),
         has_official=official,
     )
 
 
-def _row(record: Record, rule: Rule) -> _Row:
-    sample, trajectory, outcome = record.sample, record.trajectory, record.outcome
-    usage = trajectory.usage
-    asked = (
-        sample.category,
-        # a sample's own id stands in a space of its own, so that no cluster's name can meet it
-        f"cluster {sample.cluster}" if sample.cluster else f"sample {sample.id}",
-        _digest(sample.question, *(f"{letter} {text}" for letter, text in sample.choices.items()), sample.answer),
-        _digest(*(image.header.sha256 for image in sample.images)) if sample.images else "",
-        _digest(trajectory.prompt),
-        sample.answer,
-    )
-    strict = rule is Rule.STRICT
-    return _Row(
-        question=asked,
-        error=outcome.verdict.is_error,
-        official=outcome.official is not None,
-        right=outcome.right(rule),
-        calls=None if trajectory.partial else sum(call.status.dispatched for call in trajectory.calls),
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        seconds=trajectory.total_s,
-        scorer=outcome.scorer,
-        verdict=verdict_name(outcome, rule),
-        answer=outcome.answer if strict else outcome.official_answer,
-        reason=outcome.error or (outcome.reason if strict else ""),
-    )
-
-
-def _unit(id: str, rows: Sequence[_Row]) -> Unit:
-    category, cluster, question, images, prompt, expected = rows[0].question
-    scored = [row for row in rows if not row.error]
-    right = _mean(row.right for row in scored)
-    speaks = next((row for row in scored if row.right == ((right or 0) > 0.5)), (scored or rows)[0])
+def _unit(id: str, rows: Sequence[Kept], rule: Rule) -> Unit:
+    first = rows[0]
+    scored = [row for row in rows if not row.verdict.is_error]
+    rights = [row.outcome.right(rule) for row in scored]
+    right = known_mean(rights)
+    most = (right or 0) > 0.5
+    speaks = next((row for row, is_right in zip(scored, rights, strict=True) if is_right == most), (scored or rows)[0])
     return Unit(
         id=id,
-        category=category,
-        cluster=cluster,
-        question=question,
-        images=images,
-        prompt=prompt,
-        expected=expected,
+        category=first.category,
+        cluster=first.group,
+        question=first.question,
+        images=first.images,
+        prompt=first.prompt,
+        expected=first.expected,
         scored=len(scored),
         right=right,
-        called=_mean(None if row.calls is None else row.calls > 0 for row in scored),
-        calls=_mean(row.calls for row in scored),
-        prompt_tokens=_mean(row.prompt_tokens for row in scored),
-        completion_tokens=_mean(row.completion_tokens for row in scored),
-        seconds=_mean(row.seconds for row in scored),
-        verdict=speaks.verdict,
-        answer=speaks.answer,
-        reason=speaks.reason,
+        called=known_mean(None if row.calls is None else row.calls > 0 for row in scored),
+        calls=known_mean(row.calls for row in scored),
+        prompt_tokens=known_mean(row.prompt_tokens for row in scored),
+        completion_tokens=known_mean(row.completion_tokens for row in scored),
+        seconds=known_mean(row.seconds for row in scored),
+        verdict=speaks.named(rule),
+        answer=speaks.read(rule),
+        reason=speaks.error or (speaks.reason if rule is Rule.STRICT else ""),
     )
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def known_mean(values: Iterable[float | None]) -> float | None:
     """The mean; None without values, or where one is unknown."""
     found = list(values)
     known = [float(value) for value in found if value is not None and math.isfinite(value)]
     return math.fsum(known) / len(known) if known and len(known) == len(found) else None
-
-
-def _digest(*parts: str) -> str:
-    sha = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass")
-        sha.update(len(data).to_bytes(8, "little") + data)
-    return sha.hexdigest()[:16]

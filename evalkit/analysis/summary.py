@@ -10,12 +10,14 @@ import msgspec
 
 from evalkit.analysis.budget import BudgetCurve, budget_curves
 from evalkit.analysis.counterfactual import Counterfactual, counterfactual
+from evalkit.analysis.judged import Judged, judged_accuracy
 from evalkit.analysis.recorded import RecordedVerdicts, recorded_verdicts
 from evalkit.analysis.repeat import RepeatCheck, repeat_check
 from evalkit.analysis.rollouts import RolloutFigures, rollout_figures
 from evalkit.analysis.shares import Share, clustered_share, clusters_of
+from evalkit.calibration import Calibration
 from evalkit.errors import EvalkitError, one_line
-from evalkit.records import AGENT, Prices, Record, Rule, ToolCall
+from evalkit.records import AGENT, Prices, Record, Rule, StopReason, ToolCall
 from evalkit.task import Metric, Task
 
 
@@ -61,6 +63,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         accuracy_expected: right rows of all expected ones: what is missing or failed counts as not right. In its
             interval a missing row stands alone, as nothing says what it belongs to.
         other_rule: right rows of the scored ones under the other rule; None where the benchmark has no second one.
+        judged: what rests on a judge's word; None where nothing does.
         by_category: accuracy of the scored rows per category.
         latency: seconds per sample and its parts, as run (loaded).
         tokens: per sample.
@@ -74,6 +77,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         errors: the commonest errors, with their counts.
         repeat: whether answers repeat; None where it was not tried.
         recorded: an imported recording's own verdicts beside these; None where there are none.
+        tries: rows whose protocol took turns out of the conversation ("discarded"), began it anew ("restarted"), took
+            the answer from a question without tools ("fallback") or gave up ("gave_up"); what there is none of is
+            left out.
     """
 
     task: str
@@ -98,6 +104,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     need: Counterfactual | None = None
     rollouts: RolloutFigures | None = None
     budgets: tuple[BudgetCurve, ...] = ()
+    tries: dict[str, int] = {}
+    judged: Judged | None = None
 
 
 def summarise(
@@ -109,6 +117,7 @@ def summarise(
     *,
     drawn_apart: bool = False,
     prices: Prices | None = None,
+    calibration: Calibration | None = None,
 ) -> Summary:
     """The figures of a run's records; all but the repeat check are the agent's, at its first try.
 
@@ -155,7 +164,19 @@ def summarise(
         need=need,
         rollouts=rollouts,
         budgets=budgets,
+        tries=_tries(records),
+        judged=judged_accuracy(records, rule, calibration),
     )
+
+
+def _tries(records: Sequence[Record]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for trajectory in (record.trajectory for record in records):
+        counts["discarded"] += any(turn.discarded for turn in trajectory.turns)
+        counts["restarted"] += trajectory.restarts > 0
+        counts["fallback"] += bool(trajectory.fallback)
+        counts["gave_up"] += trajectory.stop is StopReason.GAVE_UP
+    return {name: count for name, count in counts.items() if count}
 
 
 def spread(values: Iterable[float | None]) -> Spread:
@@ -241,6 +262,7 @@ def _latency(scored: Sequence[Record]) -> dict[str, Spread]:
             sums.append(None if None in values or not values else math.fsum(values))
         return spread(sums)
 
+    rulings = [record.outcome.ruling for record in scored if record.outcome.ruling is not None]
     return {
         "sample": spread(record.trajectory.total_s for record in scored),
         "model": over_turns("generate_s"),
@@ -248,4 +270,5 @@ def _latency(scored: Sequence[Record]) -> dict[str, Spread]:
         "decode": over_turns("decode_s"),
         "tool": over_turns("tool_s"),
         "ttft per turn": spread(t.timing.ttft_s for r in scored for t in r.trajectory.turns),
+        **({"judge where asked": spread(ruling.seconds for ruling in rulings)} if rulings else {}),
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,11 +14,9 @@ from evalkit.analysis.counting import counting
 from evalkit.analysis.frames import RunFrames, read_run, stacked
 from evalkit.analysis.latency import latency
 from evalkit.analysis.outcomes import errors, outcomes, reasons
+from evalkit.analysis.readers import each, run_names
 from evalkit.analysis.tools import call_distribution, tool_calls, tool_use
 from evalkit.records import Rule
-from evalkit.runs.folder import SAMPLES
-
-_WORTH_A_PROCESS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +65,7 @@ def analyse(runs: Sequence[Path], rule: Rule = Rule.STRICT, processes: int | Non
     """
     names = run_names(runs)
     jobs = [(folder, name, rule) for folder, name in zip(runs, names, strict=True)]
-    workers = min((os.cpu_count() or 1) if processes is None else processes, len(jobs))
-    if workers > 1 and sum(map(_size, runs)) > _WORTH_A_PROCESS:
-        from concurrent.futures import ProcessPoolExecutor
-        from multiprocessing import get_context
-
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            parts = list(pool.map(_one, jobs))
-    else:
-        parts = [_one(job) for job in jobs]
+    parts = each(_one, jobs, runs, processes)
     made = [tables for _, tables in parts] or [tables_of([], rule)]
     found = {field.name: stacked(getattr(tables, field.name) for tables in made) for field in fields(Tables)}
     return Analysis(**found, runs=tuple(run for run, _ in parts))
@@ -100,20 +88,7 @@ def tables_of(runs: Sequence[RunFrames], rule: Rule = Rule.STRICT) -> Tables:
     )
 
 
-def run_names(folders: Sequence[Path]) -> list[str]:
-    """A name for each folder: its own, or its path where another folder has the same."""
-    count = Counter(folder.resolve().name for folder in folders)
-    return [folder.resolve().name if count[folder.resolve().name] == 1 else str(folder) for folder in folders]
-
-
 def _one(job: tuple[Path, str, Rule]) -> tuple[RunFrames, Tables]:
     folder, name, rule = job
     run = read_run(folder, name)
     return run, tables_of([run], rule)
-
-
-def _size(folder: Path) -> int:
-    try:
-        return (folder / SAMPLES).stat().st_size
-    except OSError:
-        return 0

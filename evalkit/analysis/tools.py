@@ -11,6 +11,7 @@ import pandas as pd
 from evalkit.analysis.accuracy import categories, verdicts
 from evalkit.analysis.frames import RunFrames
 from evalkit.analysis.measure import Measure, Rows, codes_of, mean_of, missing, ratio_of, share_of, text_table
+from evalkit.analysis.rollout import ONLY_RESPONSES
 from evalkit.records import Rule
 
 KEYS = ("run", "task", "model", "arm", "figure", "tool", "category")
@@ -24,8 +25,6 @@ DISTRIBUTION_COLUMNS = dict.fromkeys(("run", "task", "model", "arm"), "str") | {
     "samples": "int64",
     "share": "float64",
 }
-
-ONLY_RESPONSES = "only last responses are known, not what tools did"
 
 
 class KnownRows(NamedTuple):

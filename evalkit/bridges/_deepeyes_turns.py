@@ -9,18 +9,16 @@ then not in the chat, and `pred_ans` is what is left of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from evalkit.agents.protocols import _hermes
 from evalkit.agents.protocols.base import ParsedCall
+from evalkit.agents.protocols.deepeyes import TOOL, find_calls, has_answer
 from evalkit.bridges._deepeyes_log import SUCCESS, LogRow, Message
 from evalkit.errors import one_line
 from evalkit.records import CallStatus, Observation, StopReason, Timing, ToolCall, Trajectory, Turn
 
-TOOL = "image_zoom_in_tool"
 MOST_TURNS = 11
 ONE_CALL = "the runner takes one call a turn"
 FAILED_AT = "the runner failed at this call"
@@ -43,21 +41,6 @@ def trajectory_of(row: LogRow) -> Trajectory:
         started_at=None,
         total_s=None,
     )
-
-
-def find_calls(text: str) -> tuple[ParsedCall, ...]:
-    """Every call of a response, in order.
-
-    A call ends with its closing tag, with the next opening one, or with the response: the tag is missing
-    where it was the string that stopped the generation.
-    """
-    calls = []
-    for piece in text.split(_hermes.OPEN)[1:]:
-        raw = piece.partition(_hermes.CLOSE)[0].strip()
-        call = _hermes.read_call(raw)
-        # a degenerate response goes on after the object, which the runner crops all the same
-        calls.append(call if not call.error else _hermes.read_call(_first_object(raw) or raw))
-    return tuple(calls)
 
 
 def _exchanges(messages: Sequence[Message]) -> Iterator[tuple[str, list[Message]]]:
@@ -137,16 +120,8 @@ def _ending(row: LogRow, turns: Sequence[Turn]) -> tuple[StopReason, str]:
         return StopReason.ENGINE_ERROR, f"the recorded runner ended the row with status {one_line(row.status, 60)!r}"
     if not turns:
         return StopReason.ENGINE_ERROR, "the log holds no response"
-    if _hermes.has_answer(turns[-1].text):
+    if has_answer(turns[-1].text):
         return StopReason.ANSWERED, ""
     if len(turns) >= MOST_TURNS:
         return StopReason.LIMIT_TURNS, f"no answer within {MOST_TURNS} turns"
     return StopReason.ENDED, ""
-
-
-def _first_object(raw: str) -> str | None:
-    """The JSON object that a text starts with."""
-    try:
-        return raw[: json.JSONDecoder().raw_decode(raw)[1]]
-    except (ValueError, RecursionError):
-        return None

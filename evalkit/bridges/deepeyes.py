@@ -16,17 +16,17 @@ from typing import Any
 
 import msgspec
 
-from evalkit.agents.protocols import _hermes
+from evalkit.agents.protocols.deepeyes import TOOL, DeepEyes, has_answer
 from evalkit.bridges._deepeyes_log import Logged, read_logs
 from evalkit.bridges._deepeyes_samples import known_ids, samples_of
-from evalkit.bridges._deepeyes_turns import TOOL, trajectory_of
+from evalkit.bridges._deepeyes_turns import trajectory_of
 from evalkit.records import RECORD_VERSION, Record, Sample
 from evalkit.runs.outcome import outcome_of
 from evalkit.task import Task
 
 __all__ = ["PROTOCOL", "TOOLS", "Recording", "known_ids", "read_recording"]
 
-PROTOCOL = "deepeyes"
+PROTOCOL = DeepEyes.name
 TOOLS = (TOOL,)
 
 
@@ -93,7 +93,7 @@ def _runs(record: Record) -> Iterator[tuple[Any, bool]]:
     """The box of each call that ran, and whether the call stands beside the answer."""
     turns = record.trajectory.turns
     for turn in turns:
-        beside = turn is turns[-1] and _hermes.has_answer(turn.text)
+        beside = turn is turns[-1] and has_answer(turn.text)
         for call in turn.calls:
             if call.status.dispatched:
                 yield call.arguments.get("bbox_2d"), beside

@@ -10,7 +10,22 @@ from collections.abc import Sequence
 import typer
 
 from evalkit import __version__
-from evalkit.cli import baselines, compare, doctor, import_, models, run, score, show, tasks
+from evalkit.cli import (
+    baseline,
+    baselines,
+    compare,
+    doctor,
+    gate,
+    import_,
+    judge,
+    models,
+    report,
+    run,
+    score,
+    show,
+    tasks,
+    view,
+)
 from evalkit.errors import EvalkitError, ExitCode, one_line
 
 app = typer.Typer(
@@ -22,7 +37,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _verb in (run, score, compare, show, import_, tasks, models, baselines, doctor):
+for _verb in (
+    run,
+    score,
+    compare,
+    gate,
+    report,
+    view,
+    show,
+    import_,
+    tasks,
+    models,
+    judge,
+    baseline,
+    baselines,
+    doctor,
+):
     _verb.register(app)
 
 

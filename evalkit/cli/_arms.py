@@ -91,8 +91,10 @@ def check_tools(arms: Arms, known: Sequence[str], offered: Collection[str], prot
         raise EvalkitError(f"{', '.join(about)}: the agent has no tools to call or to take away ({why})")
 
 
-def direct_prompt(arms: Arms, system_prompt: str | None, direct: str | None, native_tools: bool) -> str | None:
-    """The direct arm's system prompt; None for the protocol's own.
+def direct_prompt(
+    arms: Arms, system_prompt: str | None, direct: str | None, native_tools: bool, *, own: bool = False
+) -> str | None:
+    """The direct arm's system prompt; None for the protocol's own, or with `own` the samples'.
 
     Raises:
         EvalkitError: the user's prompt may speak of tools, and nothing says what it is without them.
@@ -101,9 +103,10 @@ def direct_prompt(arms: Arms, system_prompt: str | None, direct: str | None, nat
         if direct is not None:
             raise EvalkitError("--direct-system-prompt does nothing without the direct arm: add --counterfactual")
         return None
-    if direct is None and system_prompt is not None and not native_tools:
+    if direct is None and (own or system_prompt is not None) and not native_tools:
+        given = "that of --prompt-from-dataset" if own else "--system-prompt"
         raise EvalkitError(
-            "the direct arm takes the tools out of the prompt, and evalkit cannot do that to --system-prompt: "
+            f"the direct arm takes the tools out of the prompt, and evalkit cannot do that to {given}: "
             "add --direct-system-prompt FILE, the same prompt without its tools"
         )
     return system_prompt if direct is None else direct

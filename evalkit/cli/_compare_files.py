@@ -11,7 +11,6 @@ import msgspec
 
 from evalkit.analysis.comparison import Comparison, Versus
 from evalkit.cli._compare_words import (
-    GROUPS,
     config_line,
     difference_of,
     flips_of,
@@ -24,6 +23,8 @@ from evalkit.cli._compare_words import (
     value_of,
 )
 from evalkit.errors import EvalkitError, one_line
+from evalkit.reporting.cells import comment_cell, csv_cell
+from evalkit.reporting.settings import GROUPS
 
 COLUMNS = (
     "task", "rule", "reference", "reference_model", "run", "run_model", "figure", "category", "unit",
@@ -57,7 +58,7 @@ def as_csv(comparison: Comparison) -> str:
         for figure in versus.figures:
             values = {**whose, **msgspec.structs.asdict(figure), "figure": figure.name}
             values |= msgspec.structs.asdict(figure.counts) if figure.counts else {}
-            writer.writerow(["" if values.get(name) is None else values[name] for name in COLUMNS])
+            writer.writerow([csv_cell(values.get(name)) for name in COLUMNS])
     return out.getvalue()
 
 
@@ -117,11 +118,7 @@ def write_file(name: str, file: Path, text: str) -> None:
 
 
 def _words(text: str) -> str:
-    """Text that cannot break a table, start HTML, open a link or call a person."""
-    text = one_line(text, 600)
-    for mark in "\\`*_[]<>|":
-        text = text.replace(mark, "\\" + mark)
-    return text.replace("@", "@\u200b").replace("#", "#\u200b")
+    return comment_cell(text, 600)
 
 
 def _code(text: str, limit: int = 80) -> str:

@@ -11,7 +11,6 @@ from evalkit.analysis.comparison import Comparison, Versus
 from evalkit.analysis.paired_figures import EQUAL, NONE, SAME, UNTESTED, Figure
 from evalkit.analysis.pareto import Front
 from evalkit.cli._compare_words import (
-    GROUPS,
     config_line,
     difference_of,
     flips_of,
@@ -25,6 +24,7 @@ from evalkit.cli._compare_words import (
     value_of,
 )
 from evalkit.cli._console import Console, plain
+from evalkit.reporting.settings import GROUPS
 
 EXAMPLES = 4
 """Samples shown of each direction of flip."""

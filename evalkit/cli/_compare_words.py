@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from evalkit.analysis.comparison import Comparison, Versus
-from evalkit.analysis.config_diff import ASKED, MODEL, WHERE, ConfigDifference
+from evalkit.analysis.config_diff import ConfigDifference
 from evalkit.analysis.flips import RIGHT_TO_WRONG, WRONG_TO_RIGHT, Flip
 from evalkit.analysis.paired_figures import CATEGORIES, FIGURES, NONE, Figure
+from evalkit.reporting.settings import setting
 
-GROUPS = {ASKED: "what was asked and how it was scored", MODEL: "who was asked", WHERE: "where and how it ran"}
 DIRECTIONS = (RIGHT_TO_WRONG, WRONG_TO_RIGHT)
 _UNITS = {"seconds": ", s"}
 
@@ -131,24 +130,6 @@ def config_line(difference: ConfigDifference, comparison: Comparison, unknown: S
     if len(values) == 2:
         return f"{values[0]} -> {values[1]}"
     return "; ".join(f"{run.label} {value}" for run, value in zip(comparison.runs, values, strict=True))
-
-
-def setting(value: Any, unknown: bool = False, limit: int = 60) -> str:
-    """A setting's value in a few words."""
-    if value is None:
-        return "unknown" if unknown else "not set"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        known = {key: part for key, part in value.items() if part is not None}
-        text = ", ".join(f"{key} {setting(part)}" for key, part in known.items()) or "empty"
-    elif isinstance(value, (list, tuple)):
-        text = ", ".join(setting(part) for part in value) or "none"
-    else:
-        text = str(value)
-        if len(text) == 64 and not set(text) - set("0123456789abcdef"):
-            text = text[:12]
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def side_of_flip(answer: str | None, verdict: str, reason: str) -> str:

@@ -14,12 +14,14 @@ from rich.table import Table
 
 from evalkit.agents.protocols import PROTOCOLS, protocol
 from evalkit.cli._console import Console, plain
+from evalkit.cli._search import searches_for, told
 from evalkit.content import find_tasks, open_task, tasks_named
 from evalkit.engines import Engine, Message, Request
 from evalkit.errors import DataError, EvalkitError, ExitCode, worst
 from evalkit.images import ImageFile
 from evalkit.models import ModelCard
 from evalkit.runs.plan import fingerprint, flat
+from evalkit.runs.searches import Searches
 from evalkit.runs.setup import EngineSettings, make_engine, make_sandbox, make_tools
 from evalkit.sandbox import Sandbox, SessionSpec
 
@@ -35,6 +37,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         card: the model, None for none.
         settings: where its engine is.
         tasks: the benchmarks whose data is looked at.
+        search: providers of the model's search tools, as for `evalkit run`; empty for none.
+        image_search: see `search`.
         data: where their rows come from, as for `evalkit run`.
         task_dirs: folders with further tasks.
         out: where run folders would go.
@@ -45,6 +49,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     card: ModelCard | None
     settings: EngineSettings
     tasks: tuple[str, ...]
+    search: str
+    image_search: str
     data: str | None
     task_dirs: tuple[Path, ...]
     out: Path
@@ -80,7 +86,8 @@ async def examine(asked: Asked) -> ExitCode:
     sandbox = make_sandbox(asked.sandbox, allow_unisolated=False)
     try:
         if asked.card is not None:
-            await _examine_engine(asked.card, asked.settings, sandbox, findings)
+            await _examine_tools(asked.card, asked, sandbox, findings)
+            await _examine_engine(asked.card, asked.settings, findings)
         works = await _examine_sandbox(asked.sandbox, sandbox, findings)
         console.print(findings.table)
         if asked.stress and works:
@@ -107,15 +114,31 @@ def _examine_task(name: str, asked: Asked, findings: _Findings) -> None:
         findings.problem(name, error)
 
 
-async def _examine_engine(card: ModelCard, settings: EngineSettings, sandbox: Sandbox, findings: _Findings) -> None:
-    """Whether the model answers, and all that its engine says of itself."""
-    if card.protocol in PROTOCOLS:
-        for tool in protocol(card.protocol).tools:
-            if card.tools is None or tool in card.tools:
-                has = tool in make_tools([tool], sandbox)
-                findings.say(f"tool {tool}", "offered" if has else "not offered: no provider is configured")
-    else:
+async def _examine_tools(card: ModelCard, asked: Asked, sandbox: Sandbox, findings: _Findings) -> None:
+    """Which of the agent's tools can be had, and whether those that search do."""
+    if card.protocol not in PROTOCOLS:
         findings.problem("protocol", EvalkitError(f"evalkit has no protocol {card.protocol!r}: use --protocol"))
+        return
+    searches: Searches | None = None
+    try:
+        searches = searches_for(card, asked.search, asked.image_search)
+        await searches.start()
+    except EvalkitError as error:
+        findings.problem("search", error)
+    finally:
+        if searches is not None:
+            await searches.close()
+    family = protocol(card.protocol)
+    for tool in family.tools:
+        if card.tools is None or tool in card.tools:
+            facts = searches.facts.get(tool) if searches else None
+            has = facts or tool in make_tools([tool], sandbox, family.zoom)
+            none = "not offered: no provider is configured"
+            findings.say(f"tool {tool}", f"offered: {told(facts)}" if facts else "offered" if has else none)
+
+
+async def _examine_engine(card: ModelCard, settings: EngineSettings, findings: _Findings) -> None:
+    """Whether the model answers, and all that its engine says of itself."""
     try:
         engine = make_engine(card, settings)
         try:

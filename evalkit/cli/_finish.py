@@ -13,7 +13,7 @@ from evalkit.cli._console import Console, plain
 from evalkit.cli._need import show_need
 from evalkit.errors import ExitCode
 from evalkit.records import AGENT, Rule
-from evalkit.reporting import figure_rows, interval_note, own_rows, run_markdown
+from evalkit.reporting import figure_rows, interval_note, judged_note, own_rows, run_markdown, tries_note
 from evalkit.runs.folder import REPORT, SUMMARY, RunInfo, write_whole
 from evalkit.runs.store import latest_records
 from evalkit.task import Task
@@ -42,11 +42,15 @@ def finish_run(
         ids: of all rows of the benchmark as configured, where they are known: missing ones are named.
     """
     records = list(latest_records(folder).values())
-    # the last start that asked for several direct answers says how they were drawn
-    drawn = [session.arms for session in info.sessions if session.arms.direct_runs > 1]
-    apart = bool(drawn) and drawn[-1].direct_temperature is not None
     summary = summarise(
-        task, info.config["model"]["name"], info.expected_rows, records, rule, drawn_apart=apart, prices=info.prices
+        task,
+        info.config["model"]["name"],
+        info.due_rows,
+        records,
+        rule,
+        drawn_apart=info.drawn_apart,
+        prices=info.prices,
+        calibration=info.calibration,
     )
     write_whole(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))
     write_whole(folder / REPORT, run_markdown(info, summary).encode())
@@ -61,7 +65,7 @@ def finish_run(
         console.print(_missing(missing, summary.expected, [id for id in ids if id not in there]))
     if summary.repeat and summary.repeat.differing:
         console.print(f"asked again, answered otherwise: {_some(summary.repeat.differing)}")
-    for note in info.notes:
+    for note in filter(None, [*info.notes, tries_note(summary), judged_note(summary.judged)]):
         console.print(f"[yellow]note:[/yellow] {plain(note)}")
     console.print(f"report: {folder / REPORT}", markup=False, soft_wrap=True)
     if summary.accuracy.n == 0:

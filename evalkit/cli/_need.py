@@ -6,8 +6,9 @@ from rich import box
 from rich.table import Table
 
 from evalkit.analysis.counterfactual import Counterfactual
+from evalkit.analysis.need_notes import need_notes
 from evalkit.cli._console import Console, plain
-from evalkit.reporting.need import category_rows, cell_rows, need_notes, need_rows
+from evalkit.reporting.need import category_rows, cell_rows, need_rows
 
 _CATEGORIES = 12
 

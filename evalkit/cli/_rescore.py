@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 from rich.table import Table
 
 from evalkit.analysis.transitions import transitions, verdict_name
+from evalkit.calibration import Calibration
 from evalkit.cli._console import Console, plain
 from evalkit.cli._finish import finish_run
+from evalkit.cli._judge import judge_problem, open_judge, with_judge
 from evalkit.cli._tasks import check_rule
 from evalkit.content import find_tasks, reopen_task, task_named
 from evalkit.errors import EvalkitError, ExitCode
 from evalkit.records import AGENT, Outcome, Record, Rule
-from evalkit.runs.folder import RunInfo, read_info
-from evalkit.runs.rescore import Change, rescore, scored_again, visible
+from evalkit.runs.calibrate import check_judge
+from evalkit.runs.folder import RunInfo, read_info, write_info
+from evalkit.runs.judges import JudgeSettings
+from evalkit.runs.plan import config_hash
+from evalkit.runs.rescore import Change, scored_again, store_changes, visible
+from evalkit.runs.scheduler import Stop
 from evalkit.runs.store import Key, RunStore, latest_records
+from evalkit.scoring.judge.base import identity_digest
 from evalkit.task import Task
 
 EXAMPLES = 3
 """Rows shown of each transition."""
 
 
-def show_changes(run: Path, task_dirs: Sequence[Path], rule: Rule) -> ExitCode:
-    """Show which verdicts would change and why; nothing is written.
+def show_changes(run: Path, task_dirs: Sequence[Path], rule: Rule, settings: JudgeSettings | None = None) -> ExitCode:
+    """Show which verdicts would change and why; nothing is written but what a judge said to its cache.
 
     Raises:
         EvalkitError: no such run or task, or the task has no such rule.
     """
     console = Console()
-    _, task = _open(run, task_dirs, rule)
+    info, task = _open(run, task_dirs, rule)
     records = latest_records(run)
-    changes = visible(scored_again(task, records))
+    changes = visible(_changes(task, info, records, settings)[0])
     how = f"; nothing is written (evalkit score {run} writes it)" if changes else ""
     console.print(f"{len(changes)} of {len(records)} verdicts would change{how}", markup=False, soft_wrap=True)
     _print(console, changes, rule)
@@ -42,20 +51,82 @@ def show_changes(run: Path, task_dirs: Sequence[Path], rule: Rule) -> ExitCode:
     return ExitCode.OK
 
 
-def score_again(run: Path, task_dirs: Sequence[Path], rule: Rule, allowed_errors: float) -> ExitCode:
+def score_again(
+    run: Path,
+    task_dirs: Sequence[Path],
+    rule: Rule,
+    allowed_errors: float,
+    settings: JudgeSettings | None = None,
+    calibration: Calibration | None = None,
+) -> ExitCode:
     """Score a run, append what changed, and show its figures.
+
+    What a judge says is written when it has said all, and with it who it is; stopped before, nothing is.
 
     Raises:
         EvalkitError: see `show_changes`; or the folder cannot be written.
     """
     console = Console()
     info, task = _open(run, task_dirs, rule)
-    records: Mapping[Key, Record] = latest_records(run)
-    with RunStore(run) as store:
-        changes = rescore(task, records, store)
-    console.print(f"{len(changes)} of {len(records)} verdicts changed", markup=False)
+    info, changes, count = write_changes(run, task, info, settings, calibration)
+    console.print(f"{len(changes)} of {count} verdicts changed", markup=False)
     _print(console, changes, rule)
     return finish_run(run, info, task, console, allowed_errors, rule)
+
+
+def write_changes(
+    run: Path, task: Task, info: RunInfo, settings: JudgeSettings | None, calibration: Calibration | None = None
+) -> tuple[RunInfo, list[Change], int]:
+    """Score a run again and append what changed; a calibration of its judge is kept with it.
+
+    Returns:
+        Its `run.json`, which names the judge; the changes that a reader sees; how many records there are.
+
+    Raises:
+        EvalkitError: the judge cannot be used, the calibration is of another, or the folder cannot be written.
+    """
+    if calibration is not None and settings is None:
+        check_judge(calibration, info.config.get("judge"))
+    with RunStore(run) as store:
+        records = latest_records(run)
+        changes, judged = _changes(task, info, records, settings, calibration)
+        if judged is not None or calibration is not None:
+            info = msgspec.structs.replace(judged or info, calibration=calibration or info.calibration)
+            write_info(run, info)
+        store_changes(changes, store)
+    return info, visible(changes), len(records)
+
+
+def _changes(
+    task: Task,
+    info: RunInfo,
+    records: Mapping[Key, Record],
+    settings: JudgeSettings | None,
+    calibration: Calibration | None = None,
+) -> tuple[list[Change], RunInfo | None]:
+    """What changes; with a judge, the run's new `run.json` too, which names it."""
+    if settings is None:
+        judge = info.config.get("judge")
+        return scored_again(task, records, identity_digest(judge) if judge else ""), None
+    if problem := judge_problem([task]):
+        raise EvalkitError(problem)
+    return asyncio.run(_judged(task, info, records, settings, calibration))
+
+
+async def _judged(
+    task: Task,
+    info: RunInfo,
+    records: Mapping[Key, Record],
+    settings: JudgeSettings,
+    calibration: Calibration | None,
+) -> tuple[list[Change], RunInfo]:
+    err, stop = Console(stderr=True), Stop()
+    async with open_judge(settings, err, calibration) as judge:
+        # as many in work as the judge takes, and some whose turn with the rules it is
+        changes = await with_judge(judge, task, records.values(), 2 * settings.concurrency, stop, err)
+        config = {**info.config, "judge": dict(judge.identity)}
+        facts = judge.facts()
+    return changes, msgspec.structs.replace(info, config=config, config_hash=config_hash(config), judge=facts)
 
 
 def _open(run: Path, task_dirs: Sequence[Path], rule: Rule) -> tuple[RunInfo, Task]:

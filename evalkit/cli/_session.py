@@ -14,53 +14,36 @@ import msgspec
 from evalkit import __version__
 from evalkit.agents import Agent
 from evalkit.agents.protocols import PROTOCOLS, protocol
-from evalkit.cli._arms import arm_problems, check_earlier, check_tools, direct_prompt, say_arms
+from evalkit.cli._arms import check_earlier, check_tools, say_arms
 from evalkit.cli._console import Console, plain
+from evalkit.cli._early import EarlyRules, begin_early, go_on, read_early
 from evalkit.cli._finish import finish_run
-from evalkit.cli._tasks import check_rule, checked_samples, options_for
-from evalkit.content import TaskEntry, find_tasks, open_task, tasks_named
+from evalkit.cli._judge import open_judge, score_waiting
+from evalkit.cli._prompts import read_prompts
+from evalkit.cli._request import RunRequest, resolved
+from evalkit.cli._run_folder import folder_for
+from evalkit.cli._search import searches_for, trying
+from evalkit.cli._tasks import checked_samples
 from evalkit.engines import Engine
-from evalkit.errors import EvalkitError, ExitCode, unknown, worst
-from evalkit.models import ModelCard
-from evalkit.records import Prices, Record, Rule, Sample
+from evalkit.errors import EvalkitError, ExitCode, worst
+from evalkit.records import Record, Sample
 from evalkit.runs.agents import ArmAgents
-from evalkit.runs.arms import Arms, Job, again, forced_answers, isolated, schedule, unfinished
+from evalkit.runs.arms import Job, forced_answers, planned, unfinished
+from evalkit.runs.decided import Decider
 from evalkit.runs.environment import environment
-from evalkit.runs.folder import INFO, SAMPLES, RunInfo, Session, find_run, new_run_folder, read_info, write_info
-from evalkit.runs.imported import IMPORTED, PREDICTIONS
+from evalkit.runs.folder import INFO, RunInfo, Session, read_info, write_info
+from evalkit.runs.looks import EarlyStop
+from evalkit.runs.notes import no_isolation, not_offered
 from evalkit.runs.pixels import budget_for, shrink_note
-from evalkit.runs.plan import config_hash, config_of, differences
+from evalkit.runs.plan import config_hash, config_of
 from evalkit.runs.progress import RunProgress
 from evalkit.runs.runner import run_task
 from evalkit.runs.scheduler import Stop
-from evalkit.runs.setup import EngineSettings, make_engine, make_sandbox, make_tools
+from evalkit.runs.setup import make_sandbox, make_tools
 from evalkit.runs.store import Key, RunStore, latest_records
 from evalkit.sandbox import Capabilities, Sandbox
+from evalkit.scoring.judge.base import Judge
 from evalkit.task import Task
-
-
-class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asked for, parsed; see `evalkit run --help` for the meaning of each field."""
-
-    card: ModelCard
-    settings: EngineSettings
-    tasks: tuple[str, ...]
-    data: str | None
-    revision: str | None
-    task_dirs: tuple[Path, ...]
-    task_options: dict[str, str]
-    limit: int | None
-    system_prompt: Path | None
-    sandbox: str
-    unsafe_no_isolation: bool
-    out: Path
-    run_dir: Path | None
-    fresh: bool
-    allowed_errors: float
-    rule: Rule
-    prices: Prices | None
-    arms: Arms
-    direct_system_prompt: Path | None
 
 
 def run_session(request: RunRequest) -> ExitCode:
@@ -69,48 +52,10 @@ def run_session(request: RunRequest) -> ExitCode:
     Raises:
         EvalkitError: something is missing or broken; what finished before is stored.
     """
-    engine, tasks = _resolve(request)
+    engine, tasks = resolved(request)
     import uvloop
 
     return uvloop.run(_Session(request, engine, tasks).run())
-
-
-def _resolve(request: RunRequest) -> tuple[Engine, list[Task]]:
-    """The engine and the tasks, or every problem with them at once, a line each."""
-    problems: list[str] = []
-    tasks: list[Task] = []
-    engine: Engine | None = None
-    if request.card.protocol not in PROTOCOLS:
-        which = unknown("protocol", request.card.protocol, PROTOCOLS, "evalkit run --help")
-        problems.append(f"{request.card.name} cannot be asked: {which}")
-    try:
-        engine = make_engine(request.card, request.settings)
-    except EvalkitError as error:
-        problems.append(str(error))
-    problems += arm_problems(request.arms, request.card.sampling.temperature, request.settings.replay)
-    found = find_tasks(request.task_dirs)
-    entries: dict[str, TaskEntry] = {}
-    for name in request.tasks:
-        try:
-            entries.update((entry.name, entry) for entry in tasks_named(name, found))
-        except EvalkitError as error:
-            problems.append(str(error))
-    for entry in entries.values():
-        try:
-            options = options_for(entry.name, list(entries), request.task_options)
-            task = open_task(entry, request.data, request.revision, options)
-            if problem := check_rule(task, request.rule):
-                problems.append(problem)
-            tasks.append(task)
-        except EvalkitError as error:
-            problems.append(str(error))
-    if request.run_dir is not None and len(entries) > 1:
-        problems.append("--run-dir takes one task; use --out for several")
-    if not request.tasks:
-        problems.append("--tasks names no task (evalkit tasks lists all)")
-    if problems or engine is None:
-        raise EvalkitError("\n".join(problems))
-    return engine, tasks
 
 
 class _Session:
@@ -120,26 +65,37 @@ class _Session:
         self.request = request
         self.engine = engine
         self.tasks = tasks
-        self.protocol = protocol(request.card.protocol)
+        quirks = PROTOCOLS[request.card.protocol].quirks if request.faithful else request.quirks
+        self.protocol = protocol(request.card.protocol, quirks)
         self.out = Console()
         self.err = Console(stderr=True)
         self.stop = Stop()
         self.notes: list[str] = []
+        self.early: EarlyRules | None = None
+        self.judge: Judge | None = None
         self.warm = False
         card = request.card
+        self.searches = searches_for(card, request.search, request.image_search)
         self.wanted = [name for name in self.protocol.tools if card.tools is None or name in card.tools]
 
     async def run(self) -> ExitCode:
         samples = [(task, self.samples(task)) for task in self.tasks]
-        prompt = _read_prompt("--system-prompt", self.request.system_prompt)
-        direct = _read_prompt("--direct-system-prompt", self.request.direct_system_prompt)
-        direct = direct_prompt(self.request.arms, prompt, direct, self.protocol.native_tools)
+        if self.request.stop_when and self.request.baseline:
+            names = (self.request.stop_when, self.request.baseline)
+            self.early = read_early(*names, *samples[0], self.request.card.name, self.request.rule)
+        files = (self.request.system_prompt, self.request.direct_system_prompt)
+        every = (row for _, rows in samples for row in rows)
+        prompt, direct = read_prompts(*files, self.request.arms, self.protocol, every)
         sandbox = make_sandbox(self.request.sandbox, self.request.unsafe_no_isolation)
         try:
             async with contextlib.AsyncExitStack() as opened:
                 opened.push_async_callback(sandbox.close)
                 opened.push_async_callback(self.engine.close)
                 opened.enter_context(self.stop.on_interrupt(lambda line: self.err.print(line, markup=False)))
+                if self.request.judge:
+                    judge = open_judge(self.request.judge, self.err, self.request.calibration)
+                    self.judge = await opened.enter_async_context(judge)
+                await opened.enter_async_context(trying(self.searches, [rows for _, rows in samples], self.err))
                 codes = await self.run_all(samples, sandbox, prompt, direct)
         except asyncio.CancelledError:
             self.err.print("stopped at once; run the same command to go on")
@@ -150,7 +106,7 @@ class _Session:
         self, samples: list[tuple[Task, list[Sample]]], sandbox: Sandbox, prompt: str | None, direct: str | None
     ) -> list[ExitCode]:
         """Start the engine and the sandbox, then each task in turn."""
-        tools = make_tools(self.wanted, sandbox)
+        tools = make_tools(self.wanted, sandbox, self.protocol.zoom, self.searches)
         check_tools(self.request.arms, self.wanted, tools, self.protocol.name)
         capabilities = await self.start_sandbox(sandbox)
         with self.err.status(plain(f"starting {self.request.card.name} ({self.request.card.engine})")):
@@ -166,13 +122,31 @@ class _Session:
         )
         self.say_missing_tools(agent)
         self.say_greedy_repeats()
+        if self.request.faithful and not self.protocol.quirks:
+            self.err.print(f"note: --faithful changes nothing: {self.protocol.name} has no quirks", markup=False)
         agents = ArmAgents(agent, self.request.arms, direct)
-        described = {**msgspec.to_builtins(capabilities), **sandbox.describe()} if agent.tools else {}
+        described = {**msgspec.to_builtins(capabilities), **sandbox.describe()} if capabilities else {}
         return [await self.run_one(task, rows, agents, started, described) for task, rows in samples]
 
     def samples(self, task: Task) -> list[Sample]:
         """The task's rows, each id once, cut to the limit."""
         return checked_samples(task)[: self.request.limit]
+
+    def begin_early(
+        self, folder: Path, info: RunInfo, samples: list[Sample], done: dict[Key, Record]
+    ) -> Decider | None:
+        """The looks of this run, if it may stop early; said where it has."""
+        if self.early is None:
+            go_on(info)
+            return None
+        decider = begin_early(self.early, folder, info, samples, done, self.request.allowed_errors)
+        if decider.stop.decision:
+            self.say_decided(decider.stop)
+            self.err.print("no new row is run; leave out --stop-when-decided to run the others")
+        return decider
+
+    def say_decided(self, stop: EarlyStop) -> None:
+        self.err.print(f"decided: {stop.why()}", markup=False, soft_wrap=True)
 
     async def start_sandbox(self, sandbox: Sandbox) -> Capabilities | None:
         """Probe the sandbox if the protocol can use it, and say loudly when it does not isolate.
@@ -190,10 +164,7 @@ class _Session:
                 "use --sandbox local, or accept what it may do with --unsafe-no-isolation"
             )
         if not capabilities.isolated:
-            note = (
-                f"the model's code runs WITHOUT ISOLATION (sandbox tier {capabilities.tier}): it can read this "
-                "user's files and reach the network; run models you do not trust in a container"
-            )
+            note = no_isolation(capabilities.tier)
             self.notes.append(note)
             self.err.print(f"WARNING: {note}", style="bold yellow")
         return capabilities
@@ -201,7 +172,7 @@ class _Session:
     def say_missing_tools(self, agent: Agent) -> None:
         missing = [name for name in self.wanted if name not in agent.tools]
         if missing:
-            note = f"{', '.join(missing)} not offered to the model: no provider is configured"
+            note = not_offered(missing)
             self.notes.append(note)
             self.err.print(f"note: {note}", markup=False)
 
@@ -223,6 +194,7 @@ class _Session:
         if self.stop.gently:
             return ExitCode.INTERRUPTED
         card, agent, arms = self.request.card, agents.agent, agents.arms
+        judge = self.judge if task.judge_for else None
         config = config_of(
             task=task,
             samples=samples,
@@ -230,8 +202,10 @@ class _Session:
             identity=str(started.get("identity", "")),
             agent=agent,
             sandbox={key: sandbox[key] for key in ("kind", "limits") if key in sandbox},
+            search=self.searches.facts,
+            judge=judge.identity if judge else None,
         )
-        notes = [*self.notes]
+        notes = [*self.notes, *self.searches.notes(samples)]
         if shrunk := await asyncio.to_thread(shrink_note, samples, agent.budget, card.engine):
             notes.append(shrunk)
             self.err.print(f"note: {shrunk}", markup=False)
@@ -253,23 +227,27 @@ class _Session:
             notes=notes,
             arms=arms,
         )
-        folder = self.folder_for(info)
-        with RunStore(folder) as store:
+        request = self.request
+        folder = folder_for(info, request.out, request.run_dir, fresh=request.fresh)
+        with RunStore(folder) as store, self.searches.into(folder):
             if (folder / INFO).is_file():
                 info = read_info(folder)
             info.prices = self.request.prices or info.prices
-            done = latest_records(folder)
+            info.calibration = (self.request.calibration if judge else None) or info.calibration
+            waiting = (self.request.settings.concurrency, self.stop, store, self.err)
+            done = await score_waiting(judge, task, latest_records(folder), *waiting)
             check_earlier(folder, info, arms, card.sampling.temperature, done)
-            main, twice, alone = (
-                list(schedule(samples, arms)),
-                list(again(samples, arms)),
-                list(isolated(samples, arms)),
-            )
+            decider = self.begin_early(folder, info, samples, done)
+            rows = decider.rows(done) if decider else samples
+            main, twice, alone = planned(rows, arms)
             if unfinished([*main, *twice, *forced_answers(done.values(), arms), *alone], done):
                 info.sessions.append(session)
             write_info(folder, info)
             try:
-                await self.fill("", task, main, done, agents, store)
+                await self.fill("", task, main, done, agents, store, decider=decider)
+                if decider and decider.close():
+                    self.say_decided(decider.stop)
+                    main, twice, alone = planned(decider.rows(latest_records(folder)), arms)
                 await self.fill("again", task, twice, done, agents, store)
                 # read anew: which answers can be forced is known once the agent is through
                 done = latest_records(folder) if arms.forced_answers else done
@@ -279,7 +257,9 @@ class _Session:
             finally:
                 if (facts := getattr(self.engine, "facts", None)) is not None:
                     session.engine = {**started, "servers": facts()}
-                    write_info(folder, info)
+                if judge and (judge.facts().get("asked") or judge.facts().get("cached") or not info.judge):
+                    info.judge = judge.facts()
+                write_info(folder, info)
                 if self.stop.gently or sys.exc_info()[0] is not None:
                     self.err.print(f"unfinished: {folder}; run the same command to go on", markup=False, soft_wrap=True)
         ids = [sample.id for sample in samples]
@@ -296,6 +276,7 @@ class _Session:
         agents: ArmAgents,
         store: RunStore,
         concurrency: int | None = None,
+        decider: Decider | None = None,
     ) -> None:
         """Run those of the jobs that the store does not hold yet; `what` tells them from others of the task."""
         if self.stop.gently:
@@ -323,54 +304,20 @@ class _Session:
         for record in there:
             if record.key not in waiting:
                 progress.count(record, resumed=True)
+
+        def stored(record: Record) -> None:
+            progress.count(record)
+            if decider:
+                decider.add(record)
+
         with progress:
             await run_task(
                 agents=agents,
                 task=task,
-                jobs=todo,
+                jobs=decider.undecided(todo) if decider else todo,
                 store=store,
-                progress=progress,
+                stored=stored,
                 concurrency=concurrency or self.request.settings.concurrency,
                 stop=self.stop,
+                judge=self.judge if task.judge_for else None,
             )
-
-    def folder_for(self, info: RunInfo) -> Path:
-        """The run folder: the one named, an earlier one with this configuration, or a new one.
-
-        Raises:
-            EvalkitError: the folder named holds a run of another configuration.
-        """
-        model, task = info.config["model"]["name"], info.config["task"]["name"]
-        named = self.request.run_dir
-        if named is None:
-            earlier = None if self.request.fresh else find_run(self.request.out, model, task, info.config_hash)
-            return earlier or new_run_folder(self.request.out, model, task)
-        if (named / INFO).is_file():
-            if self.request.fresh:
-                raise EvalkitError(f"--fresh: {named} holds a run already; name another --run-dir")
-            other = read_info(named)
-            if other.config.get("engine") in (IMPORTED, PREDICTIONS):
-                raise EvalkitError(f"{named} holds results that were made elsewhere; name another --run-dir")
-            if other.config_hash != info.config_hash:
-                changed = "; ".join(differences(other.config, info.config))
-                raise EvalkitError(
-                    f"{named} holds a run of another configuration ({changed}); "
-                    "name another --run-dir, or make the settings equal"
-                )
-            return named
-        if (named / SAMPLES).is_file() and (named / SAMPLES).stat().st_size:
-            raise EvalkitError(f"{named} has a {SAMPLES} and no {INFO}: whose rows are they? Name another --run-dir")
-        try:
-            named.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EvalkitError(f"cannot make {named}: {error.strerror}") from error
-        return named
-
-
-def _read_prompt(option: str, file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeError) as error:
-        raise EvalkitError(f"{option} {file}: {error}") from error

@@ -82,12 +82,19 @@ def _trajectory(console: Console, record: Record, limit: int | None) -> None:
         console.print("[bold]prompt[/bold] as sent")
         console.print(block(trajectory.prompt, limit))
     for number, turn in enumerate(trajectory.turns, 1):
+        if trajectory.fallback and number == len(trajectory.turns) and not turn.discarded:
+            console.print("[bold]every try had failed[/bold]: asked without tools")
+            console.print(block(trajectory.fallback, limit))
         _turn(console, number, turn, limit)
     if not trajectory.turns:
         console.print("no turn")
     total = "time not measured" if trajectory.total_s is None else f"{trajectory.total_s:.2f} s"
     stop = f"[bold]end[/bold]: {plain(str(trajectory.stop))}, {total}, {_tokens(trajectory.usage) or 'tokens unknown'}"
+    stop += f", begun anew {trajectory.restarts} times" if trajectory.restarts else ""
     console.print(stop + (f", {plain(trajectory.error)}" if trajectory.error else ""), soft_wrap=True)
+    if trajectory.final:
+        console.print("  scored, in place of the whole text:")
+        console.print(block(trajectory.final, limit, 6))
     _outcome(console, record.outcome)
 
 
@@ -97,6 +104,10 @@ def _turn(console: Console, number: int, turn: Turn, limit: int | None) -> None:
         facts.append(f"finish {plain(turn.finish_reason, 40)}")
     if turn.retries:
         facts.append(f"{turn.retries} retries")
+    if turn.temperature is not None:
+        facts.append(f"drawn at temperature {turn.temperature:g}")
+    if turn.discarded:
+        facts.append(f"[yellow]taken out: {plain(turn.discarded, 120)}[/yellow]")
     console.print(f"[bold]turn {number}[/bold]: {'; '.join(facts)}", soft_wrap=True)
     for shown in turn.shown:
         console.print(f"  sees {_shown(shown)}", soft_wrap=True)
@@ -145,6 +156,9 @@ def _outcome(console: Console, outcome: Outcome) -> None:
     if outcome.official is not None or outcome.official_answer is not None:
         verdict = plain(verdict_name(outcome, Rule.OFFICIAL))
         table.add_row("official rule", verdict, _answer(outcome.official_answer), "")
+    if (ruling := outcome.ruling) is not None:
+        how = ruling.error or (f"from {ruling.quote!r}" if ruling.quote else "")
+        table.add_row(f"judge, {plain(ruling.asked)}", plain(ruling.said), _answer(ruling.answer), plain(how, 300))
     if outcome.recorded is not None:
         table.add_row("the recording", "correct" if outcome.recorded else "incorrect", "", "")
     console.print(table)

@@ -86,6 +86,8 @@ def checked_samples(task: Task) -> list[Sample]:
         raise DataError(f"task {task.name} has sample {twice[0]!r} more than once ({len(twice)} such ids)")
     if task.expected_rows is not None and len(rows) != task.expected_rows:
         raise DataError(f"task {task.name} has {len(rows)} rows where {task.expected_rows} are expected")
+    if any((task.prompts.user and not row.prompt) or (task.prompts.system and not row.system) for row in rows):
+        raise EvalkitError(f"--prompt-from-dataset: task {task.name} takes no prompts from columns of its rows")
     for row in rows:
         _check(task, row)
     if not rows:

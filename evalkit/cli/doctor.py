@@ -22,6 +22,8 @@ def doctor(
     served_model: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,
     api_key_env: Annotated[str, typer.Option(help="As for evalkit run.")] = "",
     device: Annotated[str, typer.Option(help="As for evalkit run.")] = "auto",
+    search: Annotated[str, typer.Option(help="As for evalkit run; it is searched once.")] = "",
+    image_search: Annotated[str, typer.Option(help="As for evalkit run.")] = "",
     tasks: Annotated[str, typer.Option("--tasks", "-t", help="Also look at the data of these tasks.")] = "",
     data: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,
     task_dir: Annotated[
@@ -37,9 +39,12 @@ def doctor(
     import uvloop
 
     from evalkit.cli._doctor import Asked, examine
+    from evalkit.errors import EvalkitError
     from evalkit.models import find_card
     from evalkit.runs.setup import EngineSettings
 
+    if (search or image_search) and model is None:
+        raise EvalkitError("--search and --image-search go with --model: they are tools of a model's agent")
     asked = Asked(
         sandbox=sandbox,
         stress=stress,
@@ -48,6 +53,8 @@ def doctor(
             base_url=base_url, served_model=served_model, api_key_env=api_key_env, device=device, concurrency=1
         ),
         tasks=tuple(name for name in (part.strip() for part in tasks.split(",")) if name),
+        search=search,
+        image_search=image_search,
         data=data,
         task_dirs=tuple(task_dir or ()),
         out=out,

@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._judge_options import (
+    JudgeCacheFile,
+    JudgeCalibration,
+    JudgeConcurrency,
+    JudgeKeyEnv,
+    JudgeModel,
+    JudgeUrl,
+)
 from evalkit.records import Prices, Rule
 
 _MODEL, _DATA, _AGENT, _ARMS, _WHERE = "Model", "Data", "Agent", "Arms", "Run"
@@ -117,11 +125,36 @@ def run(
     limit: Annotated[int | None, typer.Option(rich_help_panel=_DATA, min=1, help="Only the first N rows.")] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(rich_help_panel=_AGENT, help="metis, qwen_tools or direct (default: the card's)."),
+        typer.Option(rich_help_panel=_AGENT, help="The model family's way to talk (default: the card's)."),
     ] = None,
+    faithful: Annotated[
+        bool,
+        typer.Option("--faithful", rich_help_panel=_AGENT, help="Follow every quirk of the authors' own evaluation."),
+    ] = False,
+    quirk: Annotated[
+        list[str] | None,
+        typer.Option("--quirk", rich_help_panel=_AGENT, metavar="NAME", help="Follow this one of them (repeatable)."),
+    ] = None,
+    search: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=_AGENT, help="text_search: corpus:DIR, searxng:URL, serper, brave, tavily or recorded:RUN."
+        ),
+    ] = "",
+    image_search: Annotated[
+        str, typer.Option(rich_help_panel=_AGENT, help="image_search: cache:FILE, serper or recorded:RUN.")
+    ] = "",
     system_prompt: Annotated[
         Path | None,
         typer.Option(rich_help_panel=_AGENT, help="File with a system prompt in place of evalkit's own."),
+    ] = None,
+    prompt_from_dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=_AGENT,
+            metavar="COLUMN",
+            help="Ask with the text (or messages) in this column of your data; system:COLUMN is the system prompt.",
+        ),
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(rich_help_panel=_AGENT, min=0, help="0 is greedy (default: the card's).")
@@ -181,6 +214,25 @@ def run(
         int,
         typer.Option(rich_help_panel=_ARMS, min=0, help="Then run N of the samples one at a time, for latency."),
     ] = 0,
+    judge_url: JudgeUrl = None,
+    judge_model: JudgeModel = None,
+    judge_key_env: JudgeKeyEnv = None,
+    judge_concurrency: JudgeConcurrency = None,
+    judge_cache: JudgeCacheFile = None,
+    judge_calibration: JudgeCalibration = None,
+    stop_when_decided: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--stop-when-decided",
+            rich_help_panel=_WHERE,
+            metavar="RULE",
+            help="Random order; stop when this rule of evalkit gate is decided against --baseline (repeatable).",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=_WHERE, help="Run or file of evalkit baseline save, for --stop-when-decided."),
+    ] = None,
     sandbox: Annotated[
         str, typer.Option(rich_help_panel=_WHERE, help="Where code runs: local, docker:IMAGE or jupyter.")
     ] = "local",
@@ -221,10 +273,14 @@ def run(
     import msgspec
 
     from evalkit.cli._arms import read_arms
-    from evalkit.cli._session import RunRequest, run_session
+    from evalkit.cli._judge import judge_settings
+    from evalkit.cli._request import RunRequest
+    from evalkit.cli._session import run_session
     from evalkit.cli._tasks import read_options
     from evalkit.errors import EvalkitError
     from evalkit.models import IN_PROCESS, find_card
+    from evalkit.prompts import read_columns
+    from evalkit.runs.calibrate import read_calibration
     from evalkit.runs.setup import EngineSettings
 
     def replaced(struct: msgspec.Struct, **values: object) -> msgspec.Struct:
@@ -232,6 +288,8 @@ def run(
 
     if (price_in is None) != (price_out is None):
         raise EvalkitError("--price-in and --price-out go together: the prices of a million tokens")
+    if judge_calibration and judge_url is None:
+        raise EvalkitError("--judge-calibration goes with --judge-url URL, the judge's server")
     names = [name for name in (part.strip() for part in tasks.split(",")) if name]
     card = find_card(model, engine)
     if serve:
@@ -289,6 +347,10 @@ def run(
         task_options=read_options(task_option),
         limit=limit,
         system_prompt=system_prompt,
+        search=search,
+        image_search=image_search,
+        faithful=faithful,
+        quirks=tuple(dict.fromkeys(quirk or ())),
         sandbox=sandbox,
         unsafe_no_isolation=unsafe_no_isolation,
         out=out,
@@ -308,6 +370,11 @@ def run(
             isolated=isolated_latency,
         ),
         direct_system_prompt=direct_system_prompt,
+        prompts=read_columns(prompt_from_dataset or ()),
+        stop_when=tuple(dict.fromkeys(stop_when_decided or ())),
+        baseline=baseline,
+        judge=judge_settings(judge_url, judge_model, judge_key_env, judge_concurrency, judge_cache, beside=out),
+        calibration=read_calibration(judge_calibration) if judge_calibration else None,
     )
     code = run_session(request)
     if code:

@@ -1,4 +1,4 @@
-"""`evalkit score`: score stored trajectories again, or responses made elsewhere, without a model."""
+"""`evalkit score`: score stored trajectories again, or responses made elsewhere, without the model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._judge_options import (
+    JudgeCacheFile,
+    JudgeCalibration,
+    JudgeConcurrency,
+    JudgeKeyEnv,
+    JudgeModel,
+    JudgeUrl,
+)
 from evalkit.records import Rule
 
 _ELSEWHERE = "Responses made elsewhere"
@@ -29,6 +37,12 @@ def score(
     task_dir: Annotated[
         list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
     ] = None,
+    judge_url: JudgeUrl = None,
+    judge_model: JudgeModel = None,
+    judge_key_env: JudgeKeyEnv = None,
+    judge_concurrency: JudgeConcurrency = None,
+    judge_cache: JudgeCacheFile = None,
+    judge_calibration: JudgeCalibration = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -66,12 +80,19 @@ def score(
 
     Changed verdicts are appended to the run's samples.jsonl. Responses become a run folder of their own.
     """
+    from evalkit.cli._judge import judge_settings
     from evalkit.cli._tasks import read_options
     from evalkit.errors import EvalkitError
+    from evalkit.runs.calibrate import read_calibration
 
     if (run is None) == (predictions is None):
         what = "neither is" if run is None else "both are"
         raise EvalkitError(f"evalkit score takes a run folder or --predictions FILE; {what} given")
+    if judge_calibration and diff:
+        raise EvalkitError("--judge-calibration changes no verdict; leave it out with --diff")
+    beside = run.resolve().parent if run else out or Path("runs")
+    judge = judge_settings(judge_url, judge_model, judge_key_env, judge_concurrency, judge_cache, beside)
+    calibration = read_calibration(judge_calibration) if judge_calibration else None
     if predictions is None:
         assert run is not None
         given = {
@@ -89,7 +110,10 @@ def score(
         from evalkit.cli._rescore import score_again, show_changes
 
         dirs = task_dir or []
-        code = show_changes(run, dirs, rule) if diff else score_again(run, dirs, rule, allowed_errors)
+        if diff:
+            code = show_changes(run, dirs, rule, judge)
+        else:
+            code = score_again(run, dirs, rule, allowed_errors, judge, calibration)
     else:
         if diff:
             raise EvalkitError("--diff compares a run's stored verdicts with today's; responses have none yet")
@@ -111,6 +135,8 @@ def score(
                 task_dirs=task_dir or [],
                 rule=rule,
                 allowed_errors=allowed_errors,
+                judge=judge,
+                calibration=calibration,
             )
         )
     if code:

@@ -54,7 +54,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One generation.
 
     Attributes:
-        messages: the whole conversation so far.
+        messages: the whole conversation so far. Where the last is the assistant's, the generation goes on in it.
         sampling: see `Sampling`.
         max_tokens: limit for this generation.
         stop: strings that end the generation. Every engine returns the text *with* the stop
@@ -63,6 +63,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
             chat template; empty for text protocols.
         key: names the trajectory ("sample/arm/repeat"), for engines that route or replay.
         turn: 0-based turn of the trajectory.
+        schema: JSON schema that the text should follow; a server that knows none answers without, and engines in
+            this process do. Whoever asks checks the text all the same.
     """
 
     messages: tuple[Message, ...]
@@ -72,6 +74,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[dict[str, Any], ...] = ()
     key: str = ""
     turn: int = 0
+    schema: dict[str, Any] | None = None
+
+    @property
+    def continues(self) -> bool:
+        """Whether the model goes on in its own last message, instead of beginning a new one."""
+        return bool(self.messages) and self.messages[-1].role == "assistant"
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):

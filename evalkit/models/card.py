@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -41,10 +42,40 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.folder or self.hub
 
 
+class Mark(StrEnum):
+    """How a card knows something."""
+
+    CODE = "code"
+    """Read in the authors' code."""
+    TABLE = "table"
+    """Read in their tables, README, figures or report."""
+    THIRD_PARTY = "third party"
+    """Read elsewhere."""
+    INFERRED = "inferred"
+    """Arithmetic or deduction."""
+    EVALKIT = "evalkit"
+    """Evalkit's choice, for want of the authors'."""
+
+
+class Judge(StrEnum):
+    """What scored the authors' published figures."""
+
+    RULE = "rule"
+    MODEL = "model"
+    """A language model, for some of them at least."""
+    UNKNOWN = "unknown"
+
+
 class Needs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What it takes to run the weights here; `gpu_gb` is GPU memory, 0 for a model that runs on a CPU."""
+    """What it takes to run the model, and to score it as its authors did.
+
+    Attributes:
+        gpu_gb: GPU memory for the weights; 0 for a model that runs on a CPU.
+        judge: see `Judge`; evalkit's own rules need none.
+    """
 
     gpu_gb: float = 0.0
+    judge: Judge = Judge.UNKNOWN
 
 
 class Pixels(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,11 +92,13 @@ class Served(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         model: the server's name for it.
         base_url_env: name of the environment variable with the base URL, for where `--base-url` is not given.
         api_key_env: name of the environment variable with the key.
+        fields: of the server's own API, sent with every request.
     """
 
     model: str = ""
     base_url_env: str = ""
     api_key_env: str = ""
+    fields: dict[str, bool | int | float | str] = {}
 
 
 class VllmArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,6 +143,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             model's processor makes of an image is computed from it.
         vllm: how the `vllm` engine loads the weights.
         transformers: how the `transformers` engine runs them.
+        marks: how the card knows what it says: name of a field ("limits.turns"; "limits" for all that is not
+            named on its own) to `Mark`.
         unknown: what the authors have not published, said plainly.
         source: where the card's facts come from.
     """
@@ -129,6 +164,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     family: str = ""
     vllm: VllmArgs = VllmArgs()
     transformers: TransformersArgs = TransformersArgs()
+    marks: dict[str, Mark] = {}
     unknown: tuple[str, ...] = ()
     source: str = ""
 
@@ -147,10 +183,22 @@ def load_card(path: Path) -> ModelCard:
         raise EvalkitError(f"model card {path}: {one_line(error)}") from error
     if card.engine not in ENGINES:
         raise unknown(f"engine in model card {path}", card.engine, ENGINES, "evalkit run --help")
+    fields = dict(_fields(msgspec.to_builtins(card)))
+    for name in card.marks:
+        if name not in fields:
+            raise unknown(f"field that model card {path} marks", name, fields, "evalkit models NAME")
     if card.weights.folder:
         folder = str((path.parent / card.weights.folder).resolve())
         card = msgspec.structs.replace(card, weights=msgspec.structs.replace(card.weights, folder=folder))
     return card
+
+
+def _fields(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field of a card as ("limits.turns", value), groups of fields too."""
+    for key, value in tree.items():
+        yield f"{prefix}{key}", value
+        if isinstance(value, Mapping) and not prefix:
+            yield from _fields(value, f"{key}.")
 
 
 @functools.cache

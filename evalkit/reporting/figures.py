@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from evalkit.analysis.recorded import RecordedVerdicts
 from evalkit.analysis.repeat import RepeatCheck
-from evalkit.analysis.shares import Share
 from evalkit.analysis.summary import Spread, Summary, ToolUse
 from evalkit.records import Rule
+from evalkit.reporting.judged import judged_rows
 from evalkit.reporting.repeats import budget_rows, rollout_rows
-from evalkit.reporting.rows import NONE, FigureRow
+from evalkit.reporting.rows import NONE, FigureRow, share_row
 from evalkit.task import Metric
 
 _OFFICIAL = "official."
@@ -18,15 +18,17 @@ def figure_rows(summary: Summary) -> list[FigureRow]:
     """Accuracy, tool use, latency, tokens and pixels."""
     by = "" if summary.rule is Rule.STRICT else " (official rule)"
     rows = [
-        _share(f"accuracy, of scored rows{by}", summary.accuracy),
-        _share(f"accuracy, of all rows{by}", summary.accuracy_expected),
+        share_row(f"accuracy, of scored rows{by}", summary.accuracy),
+        share_row(f"accuracy, of all rows{by}", summary.accuracy_expected),
     ]
     if summary.other_rule is not None:
         other = "official" if summary.rule is Rule.STRICT else "strict"
-        rows.append(_share(f"accuracy, {other} rule", summary.other_rule))
+        rows.append(share_row(f"accuracy, {other} rule", summary.other_rule))
+    if summary.judged is not None:
+        rows += judged_rows(summary.judged)
     if summary.recorded is not None:
         rows += _recorded(summary.recorded)
-    rows += [_share(f"accuracy [{name}]", value) for name, value in summary.by_category.items()]
+    rows += [share_row(f"accuracy [{name}]", value) for name, value in summary.by_category.items()]
     rows += _tools(summary.tools)
     rows += _costs(summary)
     rows += _pixels(summary.pixels)
@@ -46,6 +48,21 @@ def interval_note(summary: Summary) -> str:
     )
 
 
+def tries_note(summary: Summary) -> str:
+    """How often the protocol tried again, and whether answers are not the agent's own; empty where it never did."""
+    tries = summary.tries
+    words = (
+        ("discarded", "had turns taken out and asked for again"),
+        ("restarted", "were begun anew"),
+        ("fallback", "were answered without tools in the end, because every try had failed"),
+        ("gave_up", "have no answer, because every try had failed"),
+    )
+    said = [f"{tries[name]} {what}" for name, what in words if name in tries]
+    if not said:
+        return ""
+    return f"The protocol's further tries, of {summary.done} rows: {'; '.join(said)}. They count in tokens and seconds."
+
+
 def own_rows(summary: Summary, rule: Rule | None = None) -> list[FigureRow]:
     """The benchmark's own figures: all, or those of one rule where it has them by rule."""
     metrics = summary.metrics
@@ -60,7 +77,7 @@ def _recorded(recorded: RecordedVerdicts) -> list[FigureRow]:
     if recorded.differing:
         value += f" ({recorded.only_here} right only here, {recorded.only_there} only there)"
     return [
-        _share("accuracy, as recorded", recorded.accuracy),
+        share_row("accuracy, as recorded", recorded.accuracy),
         FigureRow("agreement with the recording", value, "", str(recorded.compared)),
     ]
 
@@ -71,9 +88,9 @@ def _tools(tools: ToolUse) -> list[FigureRow]:
     if n == "0":
         return [FigureRow("tool use", NONE, "", n)]
     return [
-        _share("tool rate", tools.tool_rate),
-        _share("tool rate, call succeeded", tools.tool_rate_ok),
-        *(_share(f"tool rate [{name}]", value) for name, value in tools.by_tool.items() if len(tools.by_tool) > 1),
+        share_row("tool rate", tools.tool_rate),
+        share_row("tool rate, call succeeded", tools.tool_rate_ok),
+        *(share_row(f"tool rate [{name}]", value) for name, value in tools.by_tool.items() if len(tools.by_tool) > 1),
         FigureRow("tool calls per row", _number(tools.calls_mean, ".3f"), "", n),
         FigureRow("efficiency, mean 1/(T+1) when right", _number(tools.efficiency, ".3f"), "", n),
     ]
@@ -113,15 +130,7 @@ def _pixels(pixels: dict[str, Spread]) -> list[FigureRow]:
 
 
 def _repeat(check: RepeatCheck) -> list[FigureRow]:
-    return [_share(f"asked again: same {name}", share) for name, share in check.shares.items()]
-
-
-def _share(name: str, share: Share) -> FigureRow:
-    if share.value is None:
-        return FigureRow(name, NONE, "", "0")
-    if share.low is None or share.high is None:
-        return FigureRow(name, f"{share.value:.1%}", f"{NONE}: {share.why}", str(share.n))
-    return FigureRow(name, f"{share.value:.1%}", f"{share.low:.1%} - {share.high:.1%}", str(share.n))
+    return [share_row(f"asked again: same {name}", share) for name, share in check.shares.items()]
 
 
 def _spread(name: str, spread: Spread) -> FigureRow:

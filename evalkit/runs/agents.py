@@ -37,6 +37,7 @@ class ArmAgents:
             limits=agent.limits,
             system_prompt=direct_system_prompt,
             budget=agent.budget,
+            own_system=direct_system_prompt is None,
         )
         own = arms.temperature(agent.sampling.temperature, repeat=1)
         self._drawn = copy.copy(self._direct)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from evalkit.records import AGAIN, AGENT, DIRECT, FORCED, ISOLATED, Record, Sample, Trajectory, answer_arm
+from evalkit.records import AGAIN, AGENT, DIRECT, FORCED, ISOLATED, Record, Sample, Trajectory, Verdict, answer_arm
 
 _Key = tuple[str, str, int]
 CHOSEN = (AGENT, DIRECT, FORCED)
@@ -89,6 +89,11 @@ def schedule(samples: Iterable[Sample], arms: Arms) -> Iterator[Job]:
         yield from (Job(sample, AGENT, repeat) for repeat in range(1, arms.repeats))
 
 
+def planned(samples: Sequence[Sample], arms: Arms) -> tuple[list[Job], list[Job], list[Job]]:
+    """What runs of the samples, in this order: `schedule`, `again`, `isolated`."""
+    return list(schedule(samples, arms)), list(again(samples, arms)), list(isolated(samples, arms))
+
+
 def again(samples: Sequence[Sample], arms: Arms) -> Iterator[Job]:
     """The samples that run a second time."""
     return (Job(sample, AGAIN) for sample in evenly(samples, arms.again))
@@ -111,13 +116,14 @@ def forced_answers(records: Iterable[Record], arms: Arms) -> Iterator[Job]:
 def unfinished(jobs: Iterable[Job], done: Mapping[_Key, Record]) -> list[Job]:
     """The jobs that still have to run: those without a record, and those whose record is an error.
 
-    A forced answer that is older than the trajectory it should cut belongs to an earlier one.
+    A trajectory that could not be scored is there, and only its scoring is tried again (`runs.rescore`). A forced
+    answer that is older than the trajectory it should cut belongs to an earlier one.
     """
     return [
         job
         for job in jobs
         if (record := done.get(job.key)) is None
-        or record.outcome.verdict.is_error
+        or (record.outcome.verdict.is_error and record.outcome.verdict is not Verdict.JUDGE_ERROR)
         or (job.cut is not None and (record.trajectory.started_at or 0) < (job.cut.started_at or 0))
     ]
 

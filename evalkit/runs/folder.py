@@ -10,9 +10,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from evalkit.calibration import Calibration
 from evalkit.errors import DataError, InfrastructureError, one_line
 from evalkit.records import Prices
 from evalkit.runs.arms import Arms
+from evalkit.runs.looks import EarlyStop
 
 INFO = "run.json"
 SAMPLES = "samples.jsonl"
@@ -55,6 +57,9 @@ class RunInfo(msgspec.Struct, kw_only=True):
         system_prompt: as sent.
         sessions: every start that ran trajectories, in order.
         prices: of tokens, where the user has given them.
+        early_stop: the rules under which it may stop before all rows are in; None without any.
+        judge: how often the configuration's judge was asked when it was last used, and where it is.
+        calibration: how often that judge errs, where the user has measured it.
     """
 
     evalkit: str
@@ -65,11 +70,30 @@ class RunInfo(msgspec.Struct, kw_only=True):
     system_prompt: str = ""
     sessions: list[Session] = []
     prices: Prices | None = None
+    early_stop: EarlyStop | None = None
+    judge: dict[str, Any] = {}
+    calibration: Calibration | None = None
 
     @property
     def notes(self) -> list[str]:
-        """The notes of all sessions, each once."""
-        return list(dict.fromkeys(note for session in self.sessions for note in session.notes))
+        """The notes of all sessions, each once, that a judge had a word, and that it was stopped early."""
+        notes = list(dict.fromkeys(note for session in self.sessions for note in session.notes))
+        if isinstance(judge := self.config.get("judge"), dict):
+            notes.append(f"answers that the rules could not settle went to a judge: {one_line(judge.get('model'), 80)}")
+        return [*notes, self.early_stop.note] if self.early_stop and self.early_stop.note else notes
+
+    @property
+    def due_rows(self) -> int:
+        """Rows that the run should have: all expected ones, or those until it was stopped early by design."""
+        stopped = self.early_stop.stopped_after if self.early_stop else None
+        return self.expected_rows if stopped is None else stopped
+
+    @property
+    def drawn_apart(self) -> bool:
+        """Whether the further draws without tools have a temperature of their own; see `analysis.pairs.pair_up`."""
+        # the last start that asked for several direct answers says how they were drawn
+        drawn = [session.arms for session in self.sessions if session.arms.direct_runs > 1]
+        return bool(drawn) and drawn[-1].direct_temperature is not None
 
 
 def read_info(folder: Path) -> RunInfo:

@@ -28,6 +28,8 @@ def config_of(
     identity: str,
     agent: Agent,
     sandbox: Mapping[str, Any],
+    search: Mapping[str, Any] | None = None,
+    judge: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The configuration of one task's run.
 
@@ -38,6 +40,8 @@ def config_of(
         identity: what the engine says it runs (a served model's name, a commit, a script's digest).
         agent: protocol, tools, sampling and limits.
         sandbox: limits of the code tool's sessions; empty without one.
+        search: what each search tool asks; None or empty without one.
+        judge: identity of the judge that the task's scoring asks; None without one.
     """
     return {
         "records": RECORD_VERSION,
@@ -50,6 +54,7 @@ def config_of(
             "dtype": card.weights.dtype if card.engine in IN_PROCESS else None,
             "pixels": msgspec.to_builtins(card.pixels) if card.engine in IN_PROCESS else None,
             **({"max_model_len": card.vllm.max_model_len} if card.engine == "vllm" else {}),
+            **({"fields": card.served.fields} if card.engine == "openai" and card.served.fields else {}),
             **(msgspec.to_builtins(card.transformers) if card.engine == "transformers" else {}),
         },
         "engine": card.engine,
@@ -59,10 +64,14 @@ def config_of(
             "system_prompt": digest(agent.system_prompt.encode()),
             "tools": list(agent.tools),
             "declarations": digest(msgspec.json.encode(agent.declarations)),
+            **({"quirks": sorted(agent.protocol.quirks_on)} if agent.protocol.quirks_on else {}),
         },
         "sandbox": dict(sandbox),
+        **({"search": dict(search)} if search else {}),
         "sampling": msgspec.to_builtins(agent.sampling),
         "limits": msgspec.to_builtins(agent.limits),
+        # a key only where there is one, so that runs without keep their hash
+        **({"judge": dict(judge)} if judge else {}),
     }
 
 
@@ -75,6 +84,7 @@ def task_config(task: Task, samples: Sequence[Sample]) -> dict[str, Any]:
         "dataset": msgspec.to_builtins(task.source.hub),
         "revision": task.revision,
         "options": dict(task.settings),
+        **({"prompts": msgspec.to_builtins(task.prompts)} if task.prompts else {}),
         "rows": len(samples),
         "fingerprint": fingerprint(samples),
     }

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from functools import partial
 
 import msgspec
 
 from evalkit.errors import DataError, EngineUnavailableError
 from evalkit.images import ImageFile, warm_up
-from evalkit.records import RECORD_VERSION, Record, Sample, StopReason, Trajectory
+from evalkit.records import RECORD_VERSION, Outcome, Record, Sample, StopReason, Trajectory
 from evalkit.runs.agents import ArmAgents
 from evalkit.runs.arms import Job
+from evalkit.runs.judging import Bench, Desk
 from evalkit.runs.outcome import outcome_of
-from evalkit.runs.progress import RunProgress
 from evalkit.runs.scheduler import Stop, in_flight
 from evalkit.runs.store import RunStore
 from evalkit.runs.writer import Writer
+from evalkit.scoring.judge.base import Judge
 from evalkit.task import Task
 
 GIVE_UP_AFTER = 32
+JUDGE_BACKLOG = 4
+"""Trajectories that may wait for a judge, for each one in flight: a slow judge must not keep the model waiting."""
 
 
 async def run_task(
     *,
     agents: ArmAgents,
     task: Task,
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     store: RunStore,
-    progress: RunProgress,
+    stored: Callable[[Record], None],
     concurrency: int,
     stop: Stop,
+    judge: Judge | None = None,
 ) -> None:
     """Run every job, in order of start, and store each trajectory as it finishes.
 
-    With a concurrency of 1 nothing else goes on beside a trajectory, not even the scoring of the one before.
+    `stored` is told of every record that is on disk.
+    With a concurrency of 1 nothing else goes on beside a trajectory, not even the scoring of the one before. A judge
+    is asked beside the agent's work, where the task's rules ask for one.
 
     Raises:
         EngineUnavailableError: the engine is gone, or failed so often in a row that going on is pointless.
@@ -46,8 +53,13 @@ async def run_task(
     async def work(job: Job) -> None:
         nonlocal failures
         trajectory = await agents.run(job)
-        await writer.put(partial(_record, task, job, trajectory))
+        if desk is None:
+            await writer.put(lambda: _record(job, trajectory, outcome_of(task, job.sample, trajectory)))
+        else:
+            await desk.put(job.sample, trajectory, partial(_record, job, trajectory))
         if concurrency == 1:
+            if desk is not None:
+                await desk.idle()
             await writer.idle()
         failures = failures + 1 if trajectory.stop is StopReason.ENGINE_ERROR else 0
         if failures >= GIVE_UP_AFTER:
@@ -56,16 +68,22 @@ async def run_task(
                 "run the same command again to go on from here"
             )
 
-    async with Writer(store, backlog=concurrency, stored=progress.count) as writer:
+    desk: Desk | None = None
+    async with AsyncExitStack() as opened:
+        writer = await opened.enter_async_context(Writer(store, backlog=concurrency, stored=stored))
+        if judge is not None:
+            bench = Bench(task, judge)
+            opened.callback(bench.close)
+            desk = await opened.enter_async_context(Desk(bench, writer, JUDGE_BACKLOG * concurrency))
         await in_flight(jobs, work, concurrency, stop)
 
 
-def _record(task: Task, job: Job, trajectory: Trajectory) -> Record:
+def _record(job: Job, trajectory: Trajectory, outcome: Outcome) -> Record:
     return Record(
         version=RECORD_VERSION,
         sample=_storable(job.sample),
         trajectory=trajectory,
-        outcome=outcome_of(task, job.sample, trajectory),
+        outcome=outcome,
         arm=job.arm,
         repeat=job.repeat,
     )

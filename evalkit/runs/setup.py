@@ -9,12 +9,14 @@ from pathlib import Path
 
 import msgspec
 
+from evalkit.agents.protocols import PROTOCOLS, protocol
 from evalkit.engines import Engine
 from evalkit.errors import EvalkitError, unknown
 from evalkit.models import ModelCard
+from evalkit.runs.searches import Searches
 from evalkit.runs.store import latest_records
 from evalkit.sandbox import LocalSandbox, Sandbox
-from evalkit.tools import PythonTool, Tool
+from evalkit.tools import PythonTool, Tool, ZoomSpec, ZoomTool
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,9 @@ def make_engine(card: ModelCard, settings: EngineSettings) -> Engine:
             timeout_s=settings.timeout_s,
             connections=settings.concurrency,
             stream=settings.ttft,
+            # a model that its authors serve may do a whole agent's work for each probe
+            references=not served.model,
+            fields=served.fields,
         )
     if card.engine == "scripted":
         from evalkit.engines.scripted import ScriptedEngine
@@ -84,7 +89,10 @@ def make_engine(card: ModelCard, settings: EngineSettings) -> Engine:
         if settings.replay is None:
             raise EvalkitError("--engine replay needs --replay RUN, the run folder to play back")
         records = latest_records(settings.replay)
-        return ReplayEngine({f"{id}/{arm}/{repeat}": r.trajectory.turns for (id, arm, repeat), r in records.items()})
+        # a protocol that is not there is said elsewhere
+        fold = protocol(card.protocol).fold if card.protocol in PROTOCOLS else tuple
+        turns = {f"{id}/{arm}/{repeat}": fold(r.trajectory.turns) for (id, arm, repeat), r in records.items()}
+        return ReplayEngine(turns)
     missing = missing_for(card)
     if missing:
         what = f"{card.name} ({card.weights.location}, protocol {card.protocol}, engine {card.engine})"
@@ -186,9 +194,23 @@ def make_sandbox(name: str, allow_unisolated: bool) -> Sandbox:
     raise unknown("sandbox", name, ("local", "jupyter", "docker:IMAGE"), "evalkit run --help")
 
 
-def make_tools(wanted: Sequence[str], sandbox: Sandbox) -> dict[str, Tool]:
-    """Those of the wanted tools that this installation can offer."""
-    return {"python": PythonTool(sandbox)} if "python" in wanted else {}
+def make_tools(
+    wanted: Sequence[str], sandbox: Sandbox, zoom: ZoomSpec | None = None, searches: Searches | None = None
+) -> dict[str, Tool]:
+    """Those of the wanted tools that this installation can offer.
+
+    Args:
+        wanted: names, as the protocol has them.
+        sandbox: runs code.
+        zoom: the protocol's zoom tool; None for a protocol without one.
+        searches: providers of the search tools; None for none.
+    """
+    tools: dict[str, Tool] = {"python": PythonTool(sandbox)}
+    if zoom is not None:
+        tools[zoom.name] = ZoomTool(zoom)
+    if searches is not None:
+        tools.update(searches.tools())
+    return {name: tool for name, tool in tools.items() if name in wanted}
 
 
 def _has_gpu() -> bool:

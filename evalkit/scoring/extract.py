@@ -75,7 +75,7 @@ def extract(response: str) -> Extraction:
     Returns:
         The answer and the rule; takes time linear in the response and never raises.
     """
-    text = _said(response)
+    text = stated(response)
     tagged = last_answer_tag(text)
     if tagged is not None:
         answer = last_box(tagged) or _json_answer(tagged) or last_cue(tagged) or bare(bare(tagged).lstrip(":："))
@@ -104,15 +104,15 @@ def concluded(response: str, found: Extraction) -> Extraction | None:
         was marked, of the whole response, with reason "final_sentence"; None where there is none.
     """
     marked = found.reason not in (WHOLE, NONE)
-    text = found.answer if marked and found.answer is not None else _said(response)
+    text = found.answer if marked and found.answer is not None else stated(response)
     if marked and text[-1:] not in ".!。":
         text += "."
     statement = final_statement(text)
     return Extraction(statement, found.reason if marked else FINAL) if statement else None
 
 
-def _said(response: str) -> str:
-    """The response without its reasoning, up to a next question that the model wrote itself after it had answered."""
+def stated(response: str) -> str:
+    """A response without its reasoning, up to a next question that the model wrote itself after it had answered."""
     response = without_tokens(response)
     text = without_reasoning(response)
     if not text.strip() and (answer := unclosed_answer(response)):

@@ -10,15 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from evalkit.stats.intervals import Interval, clopper_pearson, wilson
+from evalkit.stats.judge_table import JudgeTable
 from evalkit.stats.unavailable import StatsUnavailable
 
 if TYPE_CHECKING:
+    from evalkit.stats.agreement import kappa
+    from evalkit.stats.apart import difference_apart, ratio_apart
     from evalkit.stats.bootstrap import cluster_bootstrap, paired_cluster_bootstrap
     from evalkit.stats.clusters import cluster_robust, cluster_wilson, intraclass_correlation
     from evalkit.stats.estimate import Estimate
     from evalkit.stats.guessing import ChanceCorrected, chance_corrected, correct_for_guessing, solvable_share
-    from evalkit.stats.margins import MarginTest, equivalence, non_inferiority
+    from evalkit.stats.margins import MarginTest, beyond, equivalence, non_inferiority
     from evalkit.stats.means import mean, share, t_test
+    from evalkit.stats.misclassified import judged_share, rogan_gladen
     from evalkit.stats.multiplicity import holm
     from evalkit.stats.paired import (
         PairedCounts,
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
     from evalkit.stats.paired_tests import cluster_mcnemar, mcnemar
     from evalkit.stats.passk import all_of_k, majority, majority_right, pass_at_k
     from evalkit.stats.power import (
+        GatePower,
         discordance_if_independent,
+        gate_power,
         minimal_detectable_effect,
         needed_n,
         needed_n_non_inferiority,
@@ -43,8 +49,20 @@ if TYPE_CHECKING:
     from evalkit.stats.ratio import ratio
     from evalkit.stats.repeats import VarianceSplit, consistency, variance_split
     from evalkit.stats.rounding import Granularity, Rounding, granularity
+    from evalkit.stats.spending import (
+        Spending,
+        alpha_spent,
+        sequential_boundaries,
+        sequential_crossing,
+        sequential_levels,
+    )
 
 _HOMES = {
+    "agreement": ("kappa",),
+    "apart": (
+        "difference_apart",
+        "ratio_apart",
+    ),
     "bootstrap": (
         "cluster_bootstrap",
         "paired_cluster_bootstrap",
@@ -68,8 +86,13 @@ _HOMES = {
     ),
     "margins": (
         "MarginTest",
+        "beyond",
         "equivalence",
         "non_inferiority",
+    ),
+    "misclassified": (
+        "judged_share",
+        "rogan_gladen",
     ),
     "paired_tests": (
         "cluster_mcnemar",
@@ -95,6 +118,8 @@ _HOMES = {
         "pass_at_k",
     ),
     "power": (
+        "GatePower",
+        "gate_power",
         "discordance_if_independent",
         "minimal_detectable_effect",
         "needed_n",
@@ -116,6 +141,13 @@ _HOMES = {
         "variance_split",
     ),
     "paired_score": ("tango",),
+    "spending": (
+        "Spending",
+        "alpha_spent",
+        "sequential_boundaries",
+        "sequential_crossing",
+        "sequential_levels",
+    ),
     "ratio": ("ratio",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -123,17 +155,22 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "ChanceCorrected",
     "Estimate",
+    "GatePower",
     "Granularity",
     "Interval",
+    "JudgeTable",
     "MarginTest",
     "PairedCounts",
     "PairedDifference",
     "PublishedDifference",
     "Rounding",
+    "Spending",
     "StatsUnavailable",
     "VarianceSplit",
     "against_published",
     "all_of_k",
+    "alpha_spent",
+    "beyond",
     "chance_corrected",
     "clopper_pearson",
     "cluster_bootstrap",
@@ -142,11 +179,15 @@ __all__ = [
     "cluster_wilson",
     "consistency",
     "correct_for_guessing",
+    "difference_apart",
     "discordance_if_independent",
     "equivalence",
+    "gate_power",
     "granularity",
     "holm",
     "intraclass_correlation",
+    "judged_share",
+    "kappa",
     "majority",
     "majority_right",
     "mcnemar",
@@ -164,7 +205,12 @@ __all__ = [
     "pass_at_k",
     "quantile",
     "ratio",
+    "ratio_apart",
+    "rogan_gladen",
     "samples_for_quantile",
+    "sequential_boundaries",
+    "sequential_crossing",
+    "sequential_levels",
     "share",
     "solvable_share",
     "t_test",

@@ -34,6 +34,11 @@ def normal_cdf(z: float) -> float:
     return _NORMAL.cdf(z)
 
 
+def normal_tails(z: Floats) -> Floats:
+    """P(Z >= z) of each, right to the last digit however small it is."""
+    return np.asarray(special.ndtr(-z), dtype=np.float64)
+
+
 def normal_quantile(probability: float) -> float:
     """Quantile of the standard normal; 0 and 1 give minus and plus infinity."""
     if probability <= 0 or probability >= 1:

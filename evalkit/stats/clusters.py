@@ -48,7 +48,8 @@ def cluster_variance(totals: Floats, sizes: Floats) -> ClusterVariance:
     variance = float((weight * (totals - mean * sizes) ** 2).sum()) / n**2
     trace = float((weight * share * (1 - share)).sum())
     squares = float((weight**2 * share**2 * (1 - 2 * share)).sum() + (weight * share**2).sum() ** 2)
-    return ClusterVariance(mean, variance, trace**2 / squares)
+    # never more than G - 1; rounding may leave nothing of the squares where one cluster has all but all samples
+    return ClusterVariance(mean, variance, trace**2 / max(squares, trace**2 / (len(sizes) - 1)))
 
 
 def cluster_robust(values: ArrayLike, clusters: Labels, confidence: float = 0.95) -> Estimate:

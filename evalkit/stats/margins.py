@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from evalkit.stats._arrays import Labels
+from evalkit.stats._arrays import Labels, binary, cluster_sums, same_length
 from evalkit.stats._special import t_quantile, t_upper_tail
 from evalkit.stats.intervals import Interval
 from evalkit.stats.paired import effective_pairs
 from evalkit.stats.paired_score import invert_score, score_statistic
+from evalkit.stats.paired_tests import sign_flips
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,38 @@ def equivalence(
         ValueError: margin or alpha out of range, lengths differ, a value is not 0 or 1, a label is missing.
     """
     return _test(new, old, margin, clusters, alpha, both_sides=True)
+
+
+def beyond(new: ArrayLike, old: ArrayLike, limit: float, clusters: Labels | None = None) -> float:
+    """One-sided p value of the hypothesis that new - old is at most `limit`; small where it is beyond.
+
+    For the other side swap the runs and the limit's sign. At a limit of 0 this is the mid-p sign-flip test of
+    `cluster_mcnemar` (McNemar's where samples are independent); elsewhere Tango's score test, as in `non_inferiority`.
+
+    Args:
+        new: 0 or 1, shape (n,).
+        old: the same samples in the same order, shape (n,).
+        limit: in share units, in (-1, 1).
+        clusters: a label per sample, or None where samples are independent.
+
+    Raises:
+        StatsUnavailable: there is no sample, or all belong to one cluster.
+        ValueError: limit out of range, lengths differ, a value is not 0 or 1, a label is missing.
+    """
+    if not -1 < limit < 1:
+        raise ValueError(f"the limit of a difference of shares lies between -1 and 1, not {limit}")
+    pairs = effective_pairs(new, old, clusters)
+    if limit:
+        return t_upper_tail(score_statistic(pairs.new_only, pairs.old_only, pairs.n, limit), pairs.df)
+    first, second = binary(new, "new"), binary(old, "old")
+    same_length(new=first, old=second)
+    labels = np.arange(len(first)) if clusters is None else clusters
+    sums = np.rint(cluster_sums(first - second, labels)[0]).astype(np.int64)
+    chances = sign_flips(np.abs(sums[sums != 0]))
+    if len(chances) == 1:
+        return 1.0
+    seen = len(chances) // 2 + int(sums.sum())
+    return min(1.0, float(chances[seen + 1 :].sum()) + float(chances[seen]) / 2)
 
 
 def check_margin(margin: float, alpha: float) -> None:

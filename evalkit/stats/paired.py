@@ -11,12 +11,19 @@ from numpy.typing import ArrayLike
 
 from evalkit.stats._arrays import Labels, binary, check_confidence, cluster_codes, cluster_sums, numbers, same_length
 from evalkit.stats._special import t_quantile
-from evalkit.stats.clusters import cluster_variance, effective_samples
+from evalkit.stats.clusters import cluster_variance
 from evalkit.stats.estimate import Estimate
 from evalkit.stats.intervals import Interval
 from evalkit.stats.means import mean
 from evalkit.stats.paired_score import invert_score
 from evalkit.stats.paired_tests import cluster_mcnemar, mcnemar
+
+ASSUMED_CORRELATION = 0.5
+"""Of flips within a cluster before any is seen: the mean where every value from 0 to 1 is as likely."""
+ASSUMED_FLIPS = 11.0
+"""Discordant pairs that this assumption counts as: the fewest with which, in clusters of up to four samples, two more
+flips of opposite directions never narrow a 95 % interval. Without it a few flips, each in a cluster of its own, would
+say that flips do not cluster, and be better news than none."""
 
 
 class PairedCounts(NamedTuple):
@@ -29,13 +36,25 @@ class PairedCounts(NamedTuple):
 
 
 class EffectivePairs(NamedTuple):
-    """Discordant pairs and pairs, scaled to the number of independent pairs that carry as much information."""
+    """Discordant pairs and pairs, scaled to the number of independent pairs that carry as much information.
+
+    Attributes:
+        new_only: pairs that only `new` has right.
+        old_only: pairs that only `old` has right.
+        n: pairs.
+        df: degrees of freedom of Student's t; infinite where samples are independent.
+        clusters: independent groups of samples; None where every sample stands for itself.
+        seen: design effect in the data, at least 1, before it is drawn.
+        cluster_size: samples in the cluster of a sample, on average over samples.
+    """
 
     new_only: float
     old_only: float
     n: float
     df: float
     clusters: int | None
+    seen: float = 1.0
+    cluster_size: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +102,8 @@ def paired_difference(
     """Difference of two shares over the same samples, with the recommended interval and test.
 
     Independent samples: Tango's score interval and McNemar's mid-p. Clustered samples: Tango's interval at the
-    effective number of pairs with Student's t, and the exact sign-flip form of McNemar's test.
+    effective number of pairs with Student's t, and the exact sign-flip form of McNemar's test. Where few pairs are
+    discordant, how they cluster is mostly assumed, see `effective_pairs`; the interval is then rather too wide.
 
     Source: see `tango`, `mcnemar`, `cluster_mcnemar`; scaling by the design effect as in `cluster_wilson`, and for
     paired shares Z. Yang, X. Sun, J. W. Hardin, Statistics in Medicine 31 (2012).
@@ -116,6 +136,12 @@ def paired_difference(
 def effective_pairs(new: ArrayLike, old: ArrayLike, clusters: Labels | None) -> EffectivePairs:
     """The numbers that Tango's statistic takes: counts as they are, or scaled down by the design effect.
 
+    The design effect is the one seen (cluster-robust variance over that of independent samples, at least 1), drawn up
+    towards the one of `ASSUMED_CORRELATION`, which weighs as much as `ASSUMED_FLIPS` discordant pairs: a few pairs say
+    next to nothing of how they cluster, and none says nothing.
+
+    Source: design effect of clusters of unequal size by their correlation: L. Kish, Survey Sampling (1965), ch. 5.
+
     Args:
         new: 0 or 1, shape (n,).
         old: the same samples in the same order, shape (n,).
@@ -130,11 +156,27 @@ def effective_pairs(new: ArrayLike, old: ArrayLike, clusters: Labels | None) -> 
     if clusters is None or cluster_codes(clusters, n)[1] == n:
         return EffectivePairs(new_only, old_only, n, math.inf, None)
     totals, sizes = cluster_sums(binary(new) - binary(old), clusters)
-    difference, variance, df = cluster_variance(totals, sizes)
-    independent = ((new_only + old_only) / n - difference**2) / max(n - 1, 1)
-    effective = effective_samples(variance, independent, n, len(sizes))
-    scale = effective / n
-    return EffectivePairs(new_only * scale, old_only * scale, effective, df, len(sizes))
+    flips, size = new_only + old_only, float((sizes**2).sum()) / n
+    spread = cluster_variance(totals, sizes)
+    independent = (flips / n - spread.mean**2) / max(n - 1, 1)
+    # where all samples flip the same way, or none does, there is no spread
+    known = independent > 1e-12 / n
+    seen = max(1.0, spread.variance / independent) if known else 1.0
+    scale = 1 / drawn_effect(seen, flips if known else 0, size)
+    return EffectivePairs(new_only * scale, old_only * scale, n * scale, spread.df, len(sizes), seen, size)
+
+
+def drawn_effect(seen: float, flips: float, cluster_size: float) -> float:
+    """The design effect that intervals and score tests of paired shares go by, see `effective_pairs`.
+
+    Args:
+        seen: the design effect in the data, at least 1.
+        flips: discordant pairs that it was seen in.
+        cluster_size: samples in the cluster of a sample, on average over samples; at least 1.
+    """
+    assumed = 1 + ASSUMED_CORRELATION * (cluster_size - 1)
+    # a larger one that is seen is no less true for being seen in few flips
+    return max(seen, (flips * seen + ASSUMED_FLIPS * assumed) / (flips + ASSUMED_FLIPS))
 
 
 def paired_mean_difference(

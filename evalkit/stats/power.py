@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from evalkit.stats._special import Floats, Ints, binomial_cdf, binomial_pmf, normal_quantile
 from evalkit.stats.margins import check_margin
+from evalkit.stats.paired import drawn_effect
 from evalkit.stats.paired_score import score_statistic
 from evalkit.stats.paired_tests import two_sided
 from evalkit.stats.unavailable import StatsUnavailable
@@ -67,6 +69,7 @@ def non_inferiority_power(
     difference: float = 0.0,
     alpha: float = 0.025,
     design_effect: float = 1.0,
+    cluster_size: float = 1.0,
 ) -> float:
     """Probability that `non_inferiority` is shown, by enumeration of the discordant pairs (no formula).
 
@@ -79,19 +82,91 @@ def non_inferiority_power(
         difference: expected new - old in share units, at most `discordance` in size.
         alpha: one-sided level, in (0, 0.5).
         design_effect: variance of the clustered difference over that of independent pairs, at least 1.
+        cluster_size: samples in the cluster of a sample, on average over samples: the score tests draw the design
+            effect up where flips are few, see `drawn_effect`.
 
     Raises:
         ValueError: an argument is out of range.
     """
     check_margin(margin, alpha)
-    _check(n, discordance, difference, alpha, design_effect)
+    _check(n, discordance, difference, alpha, design_effect, cluster_size)
     size = _effective(n, design_effect)
-    quantile = normal_quantile(1 - alpha)
+    quantile = _Quantile(normal_quantile(1 - alpha), design_effect, cluster_size)
 
     def limits(pairs: Ints) -> tuple[Ints, None]:
-        return np.asarray([_fewest_wins(int(m), size, margin, quantile) for m in pairs]), None
+        return np.asarray([_fewest_wins(int(m), size, margin, quantile.at(m)) for m in pairs]), None
 
     return _power(size, discordance, difference, limits)
+
+
+class GatePower(NamedTuple):
+    """Probabilities of what a gate says; what is left to 1 is that it cannot tell."""
+
+    fails: float
+    passes: float
+
+
+def gate_power(
+    n: int,
+    discordance: float,
+    difference: float,
+    *,
+    fail_below: float,
+    pass_above: float,
+    fail_alpha: float = 0.05,
+    pass_alpha: float = 0.025,
+    design_effect: float = 1.0,
+    cluster_size: float = 1.0,
+) -> GatePower:
+    """How often a gate fails, and how often it passes, by enumeration of the discordant pairs (no formula).
+
+    It passes where new - old is shown to lie above `pass_above` (`beyond`, or `non_inferiority`), and fails where it
+    does not and new - old is shown to lie below `fail_below` (`beyond` the other way). For a rule that bounds an
+    increase, turn the signs of `difference` and both limits. For clusters n is divided by the design effect.
+
+    Source: the binomial mixture as in `paired_power`; the tests: see `beyond`.
+
+    Args:
+        n: pairs, at least 1.
+        discordance: expected share of pairs on which the runs disagree, in (0, 1].
+        difference: expected new - old in share units, at most `discordance` in size.
+        fail_below: in share units, in (-1, 1); 0 for "significantly worse".
+        pass_above: in share units, in (-1, 1); minus the margin for non-inferiority.
+        fail_alpha: one-sided level of the failure, in (0, 0.5).
+        pass_alpha: one-sided level of the pass, in (0, 0.5).
+        design_effect: variance of the clustered difference over that of independent pairs, at least 1.
+        cluster_size: samples in the cluster of a sample, on average over samples: the score tests draw the design
+            effect up where flips are few, see `drawn_effect`.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    for limit, alpha in ((fail_below, fail_alpha), (pass_above, pass_alpha)):
+        if not -1 < limit < 1:
+            raise ValueError(f"a limit lies between -1 and 1, not {limit}")
+        if not 0 < alpha < 0.5:
+            raise ValueError(f"alpha must lie between 0 and 0.5, not {alpha}")
+    _check(n, discordance, difference, fail_alpha, design_effect, cluster_size)
+    size = _effective(n, design_effect)
+    if size == 0:
+        return GatePower(0.0, 0.0)
+    shown, lost = (
+        _Quantile(normal_quantile(1 - alpha), design_effect, cluster_size) for alpha in (pass_alpha, fail_alpha)
+    )
+
+    def passing(pairs: Ints) -> Ints:
+        return np.asarray([_fewest_wins(int(m), size, -pass_above, shown.at(m)) for m in pairs])
+
+    def failing(pairs: Ints) -> Ints:
+        if fail_below:
+            # a loss beyond the limit is a gain beyond it with the sides changed
+            most = [int(m) - _fewest_wins(int(m), size, fail_below, lost.at(m)) for m in pairs]
+        else:
+            most = _mcnemar_limits(pairs, 2 * fail_alpha)[1].tolist()
+        return np.asarray(np.minimum(np.asarray(most), passing(pairs) - 1), dtype=np.int64)
+
+    fails = _power(size, discordance, difference, lambda pairs: (pairs + 1, failing(pairs)))
+    return GatePower(fails, _power(size, discordance, difference, lambda pairs: (passing(pairs), None)))
 
 
 def needed_n(
@@ -127,6 +202,7 @@ def needed_n_non_inferiority(
     power: float = 0.8,
     alpha: float = 0.025,
     design_effect: float = 1.0,
+    cluster_size: float = 1.0,
 ) -> int:
     """Pairs for which `non_inferiority_power` reaches the wanted power.
 
@@ -137,20 +213,27 @@ def needed_n_non_inferiority(
         power: in (0, 1).
         alpha: one-sided level, in (0, 0.5).
         design_effect: see `non_inferiority_power`.
+        cluster_size: see `non_inferiority_power`.
 
     Raises:
         StatsUnavailable: the expected difference is a loss of the whole margin, or too many pairs would be needed.
         ValueError: an argument is out of range.
     """
     check_margin(margin, alpha)
-    _check(1, discordance, difference, alpha, design_effect)
+    _check(1, discordance, difference, alpha, design_effect, cluster_size)
     _check_power(power)
     if difference <= -margin:
         raise StatsUnavailable("a loss of the whole margin or more is not non-inferior")
     return _smallest(
         lambda n: (
             non_inferiority_power(
-                n, discordance, margin, difference=difference, alpha=alpha, design_effect=design_effect
+                n,
+                discordance,
+                margin,
+                difference=difference,
+                alpha=alpha,
+                design_effect=design_effect,
+                cluster_size=cluster_size,
             )
             >= power
         )
@@ -219,6 +302,19 @@ def _mcnemar_limits(pairs: Ints, alpha: float) -> tuple[Ints, Ints]:
     return pairs - most, most
 
 
+class _Quantile(NamedTuple):
+    """What a score statistic must reach, of discordant pairs that are numbered by what they are worth."""
+
+    normal: float
+    design_effect: float
+    cluster_size: float
+
+    def at(self, pairs: int) -> float:
+        """For so many of them; the statistic grows with the root of the number of samples."""
+        drawn = drawn_effect(self.design_effect, pairs * self.design_effect, self.cluster_size)
+        return self.normal * math.sqrt(drawn / self.design_effect)
+
+
 def _fewest_wins(pairs: int, n: int, margin: float, quantile: float) -> int:
     """Fewest wins among the discordant pairs with which non-inferiority is shown; pairs + 1 where none suffices."""
     low, high = -1, pairs + 1
@@ -253,7 +349,9 @@ def _check_power(power: float) -> None:
         raise ValueError(f"power must lie between 0 and 1, not {power}")
 
 
-def _check(n: int, discordance: float, difference: float, alpha: float, design_effect: float) -> None:
+def _check(
+    n: int, discordance: float, difference: float, alpha: float, design_effect: float, cluster_size: float = 1.0
+) -> None:
     if not 1 <= n <= MAX_N or n != int(n):
         raise ValueError(f"n must be a whole number from 1 to {MAX_N:,}, not {n}")
     if not 0 < discordance <= 1:
@@ -264,3 +362,5 @@ def _check(n: int, discordance: float, difference: float, alpha: float, design_e
         raise ValueError(f"alpha must lie between 0 and 1, not {alpha}")
     if not 1 <= design_effect < math.inf:
         raise ValueError(f"the design effect must be at least 1, not {design_effect}")
+    if not 1 <= cluster_size < math.inf:
+        raise ValueError(f"the size of a cluster must be at least 1, not {cluster_size}")

@@ -29,6 +29,18 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
         return {"type": "function", "function": msgspec.to_builtins(self)}
 
 
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an image of a result was cut out.
+
+    Attributes:
+        source: the sample's image, as `image_N`, counted from 1.
+        box: left, top, right, bottom in its pixels.
+    """
+
+    source: str
+    box: tuple[float, float, float, float]
+
+
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one call gave.
 
@@ -39,6 +51,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
             did not fail, what it wrote to the error stream (warnings).
         images: in order.
         state_lost: a persistent session had to be started anew after this call.
+        cut: of which part of a sample's image the result's image is; None where the tool does not cut images.
     """
 
     status: CallStatus
@@ -46,6 +59,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     images: tuple[ImageFile, ...] = ()
     state_lost: bool = False
+    cut: Cut | None = None
 
 
 class ToolSession(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.records import CallStatus, Sample
-from evalkit.sandbox.base import ExecResult, ExecStatus, Sandbox, Session, SessionSpec
+from evalkit.sandbox.base import ExecResult, ExecStatus, Limits, Sandbox, Session, SessionSpec
 from evalkit.tools.base import ToolResult, ToolSpec
 
 MAX_CODE = 1_000_000
@@ -36,16 +36,22 @@ class PythonTool:
     Args:
         sandbox: started by whoever made it, and closed by them.
         description: what the model is told, in one sentence.
+        call_s: seconds that a call may take; None for the sandbox's own.
     """
 
-    def __init__(self, sandbox: Sandbox, description: str = _DESCRIPTION) -> None:
+    def __init__(self, sandbox: Sandbox, description: str = _DESCRIPTION, call_s: float | None = None) -> None:
         self._sandbox = sandbox
+        self._call_s = call_s
         self._spec = ToolSpec(name="python", description=description, parameters=_PARAMETERS)
 
     @property
     def spec(self) -> ToolSpec:
         """Name "python", one argument: `code`."""
         return self._spec
+
+    def within(self, call_s: float) -> PythonTool:
+        """The same tool with another limit of seconds on a call."""
+        return PythonTool(self._sandbox, self._spec.description, call_s)
 
     async def open(self, sample: Sample, names: Mapping[str, str]) -> PythonSession:
         """A session with the sample's images.
@@ -57,7 +63,8 @@ class PythonTool:
         Raises:
             SandboxError: no session can be had.
         """
-        spec = SessionSpec(images=sample.images, imports=dict(names))
+        limits = None if self._call_s is None else Limits(call_s=self._call_s)
+        spec = SessionSpec(images=sample.images, imports=dict(names), limits=limits)
         return PythonSession(await self._sandbox.open(spec))
 
 

@@ -16,6 +16,7 @@ from evalkit.errors import DataError, one_line
 from evalkit.images import ImageFile
 from evalkit.records import Outcome, Record, Sample
 from evalkit.scoring import score_choice
+from evalkit.scoring.judge.question import Asked
 from evalkit.sources import HubTable, Row, TsvTable, load_hub, load_parquet, load_tsv, place
 from evalkit.task import HubDataset, Metric, Task
 
@@ -44,6 +45,7 @@ class _HRBench(Task):
     reads = ("hub", "folder", "tsv", "sample")
     group = "hrbench"
     official = True
+    judge_for = Asked.EXTRACTION
     resolution: ClassVar[str]
     stem: ClassVar[str]
 
@@ -72,7 +74,12 @@ class _HRBench(Task):
             _check_count(groups, source)
             self._check_resolution([groups[at][0] for at in (0, len(groups) // 2, -1)], source)
         cluster = {item.id: f"q{group[0].id}" for group in groups for item in group}
-        return iter([_sample(item, cluster[item.id]) for item in items])
+        return iter(
+            [
+                self.prompted(_sample(item, cluster[item.id]), row, f"{source} {place(item.number, row, 'index')}")
+                for item, row in zip(items, table.rows, strict=True)
+            ]
+        )
 
     def score(self, sample: Sample, response: str) -> Outcome:
         """Evalkit's strict rule, and beside it the authors' letter matcher without a judge."""

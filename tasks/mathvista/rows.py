@@ -111,7 +111,7 @@ def from_table(row: Row, first: int, source: str, where: str) -> Row:
         if letter and row["answer"] not in (letter, letters.get(letter)):
             raise DataError(f"{source}: answer_option {one_line(letter, 20)!r} is not the choice of answer {where}")
         found["answer"] = letters.get(letter, row["answer"])
-    return found
+    return {column: cell for column, cell in row.items() if column != "choices"} | found
 
 
 def check_complete(samples: Sequence[Sample], source: str) -> None:

@@ -15,7 +15,10 @@ from msgspec.structs import replace
 from evalkit.errors import DataError, one_line
 from evalkit.images import ImageFile
 from evalkit.records import Outcome, Record, Sample, Verdict
+from evalkit.rulings import Ruling, Said
 from evalkit.scoring import extract, read_number, score_choice, score_list, score_number
+from evalkit.scoring.judge.question import Asked
+from evalkit.scoring.judge.steps import tagged
 from evalkit.sources import Row, check_rows, file_inside, load_hub, load_tsv, place, read_json
 from evalkit.task import HubDataset, Metric, Task
 
@@ -44,6 +47,7 @@ class MathVista(Task):
     hub = HubDataset(id="AI4Math/MathVista", split=SPLIT)
     reads = ("hub", "folder", "tsv", "sample")
     official = True
+    judge_for = Asked.EXTRACTION
     aliases = (
         "mathvista_testmini",
         "mathvista_testmini_cot",
@@ -72,7 +76,11 @@ class MathVista(Task):
             name, rows, images = self._from_folder()
         own = self.source.kind == "sample"
         found = [
-            sample_of(row, image, "sample" if own else SPLIT, name, place(number, row, "pid"))
+            self.prompted(
+                sample_of(row, image, "sample" if own else SPLIT, name, place(number, row, "pid")),
+                row,
+                f"{name} {place(number, row, 'pid')}",
+            )
             for number, (row, image) in enumerate(zip(rows, images, strict=True), 1)
         ]
         (check_unique if own else check_complete)(found, name)
@@ -88,6 +96,26 @@ class MathVista(Task):
         answer = official.normalise(extraction, kind, sample.choices, precision)
         gold = sample.choices.get(sample.answer, sample.answer)
         return replace(outcome, official=answer == gold, official_answer=None if answer is None else answer[:200])
+
+    def answer_form(self, sample: Sample) -> str:
+        """The kind of number or list that the question wants."""
+        kind = str(sample.metadata.get("answer_type", TEXT))
+        places, unit = sample.metadata.get("precision"), str(sample.metadata.get("unit", ""))
+        forms = {
+            INTEGER: "a whole number in digits",
+            FLOAT: f"a number in digits, with {places} decimal place{'' if places == 1 else 's'} if the reply has them",
+            LIST: "a list such as [1, 2, 3]",
+        }
+        form = forms.get(kind, "")
+        return form + (f"; the question asks for {unit}, and another unit must be written behind it" if unit else "")
+
+    def after_judge(self, sample: Sample, response: str, outcome: Outcome, ruling: Ruling) -> Outcome:
+        """As for every task; the official rule too reads what a language model extracted."""
+        found = super().after_judge(sample, response, outcome, ruling)
+        if ruling.said is not Said.EXTRACTED:
+            return found
+        official_too = self.score(sample, tagged(ruling))
+        return replace(found, official=official_too.official, official_answer=official_too.official_answer)
 
     def metrics(self, records: Sequence[Record]) -> tuple[Metric, ...]:
         """Accuracy by type, task, context, skill, grade, source, language and category, under both rules."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 import msgspec
 
@@ -34,6 +35,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
         number: the row's number in the data set, 0 to 190, where the source has one.
         where: how messages name the row.
         metadata: see the card.
+        row: as the source has it.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     number: int | None = None
     where: str = ""
     metadata: dict[str, Scalar] = {}
+    row: Mapping[str, Any] = {}
 
 
 def folder_items(folder: Path) -> Iterator[Item]:
@@ -139,6 +142,7 @@ def _numbered(
         number=int(label),
         where=f"{where} {spot}",
         metadata={"question_id": label},
+        row=row,
     )
 
 
@@ -169,6 +173,7 @@ def _from_annotation(file: Path, category: str, image: Path) -> Item:
         image=ImageFile.from_path(image),
         where=f"{TASK}: {name}",
         metadata=metadata,
+        row=content,
     )
 
 

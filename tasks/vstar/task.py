@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from evalkit.errors import DataError, EvalkitError
 from evalkit.records import Outcome, Record, Rule, Sample
 from evalkit.scoring import score_choice
+from evalkit.scoring.judge.question import Asked
 from evalkit.scoring.vlmevalkit import handed_over, matched_option
 from evalkit.sources import load_hub, load_tsv
 from evalkit.task import DataSource, HubDataset, Metric, Option, Task
@@ -42,6 +43,7 @@ class VStar(Task):
     )
     reads = ("hub", "folder", "tsv", "sample")
     official = True
+    judge_for = Asked.EXTRACTION
     options: ClassVar[Mapping[str, Option]] = {"order": "shuffled", "seed": 0}
     aliases = (
         "vstar_bench",
@@ -74,11 +76,17 @@ class VStar(Task):
 
         Raises:
             DataError: a row, a column, an image file or an annotation is missing, double or wrong.
+            EvalkitError: prompts come from the data, and options are not in its order.
         """
         items = sorted(self._items(), key=lambda item: CATEGORIES.index(item.category))
         _check_complete(items, self._expected)
         seed = int(self.settings["seed"]) if self.settings["order"] == "shuffled" else None
-        return iter([_sample(item, seed) for item in items])
+        if self.prompts.user and seed is not None:
+            raise EvalkitError(
+                f"--prompt-from-dataset {self.prompts.user}: prompts have the options in the published order; "
+                "add --task-option order=published"
+            )
+        return iter([self.prompted(_sample(item, seed), item.row, item.where) for item in items])
 
     def score(self, sample: Sample, response: str) -> Outcome:
         """Evalkit's strict rule, and beside it VLMEvalKit's matcher, from which most published figures come."""

@@ -18,6 +18,7 @@ from evalkit.errors import DataError, one_line
 from evalkit.images import ImageFile
 from evalkit.records import Outcome, Record, Sample, Scalar, Verdict
 from evalkit.scoring import score_choice
+from evalkit.scoring.judge.question import Asked
 from evalkit.sources import HubTable, TsvTable, file_inside, load_hub, load_tsv, place, read_json, read_rows
 from evalkit.task import HubDataset, Metric, Task
 
@@ -49,6 +50,7 @@ class WeMath(Task):
     hub = HubDataset(id="We-Math/We-Math", split="testmini")
     reads = ("hub", "folder", "tsv", "sample")
     official = True
+    judge_for = Asked.EXTRACTION
     aliases = ("we-math", "wemath_testmini", "we_math", "wemath_testmini_reasoning", "WeMath_COT")
 
     @property
@@ -67,7 +69,11 @@ class WeMath(Task):
         name = ROWS_FILE if official else "the data set" if self.source.kind == "hub" else "the table"
         concepts = self._concepts() if official else {}
         found = [
-            _sample(row, image, concepts, f"wemath: {name}", place(number, row, "ID"))
+            self.prompted(
+                _sample(row, image, concepts, f"wemath: {name}", place(number, row, "ID")),
+                row,
+                f"wemath: {name} {place(number, row, 'ID')}",
+            )
             for number, (row, image) in enumerate(zip(rows, images, strict=True), 1)
         ]
         if found:

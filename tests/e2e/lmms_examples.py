@@ -11,7 +11,7 @@ import yaml
 
 from evalkit.records import Sample
 from evalkit.scoring import score_choice, score_list, score_number
-from tests.conftest import ROOT
+from evalkit.scoring.judge.labels import HARD_RESPONSES
 from tests.e2e.lmms_cases import Case, mathvista_doc, opened, wemath_doc
 
 
@@ -92,8 +92,8 @@ def _example(number: int, example: Example) -> Case:
 
 
 def corpus_cases() -> list[Case]:
-    """The hard responses of tests/parity/corpus.yaml, each through every scorer that can be asked for its kind."""
-    corpus = yaml.safe_load((ROOT / "tests/parity/corpus.yaml").read_text(encoding="utf-8"))
+    """The hard responses, each through every scorer that can be asked for its kind."""
+    corpus = yaml.safe_load(HARD_RESPONSES.read_text(encoding="utf-8"))
     return [case for entry in corpus["cases"] for case in _hard(entry, corpus["choices"])]
 
 

@@ -37,6 +37,13 @@ def free_port() -> int:
 @contextlib.contextmanager
 def served(model: Path, name: str, log: Path, *options: str) -> Iterator[str]:
     """The base URL of vLLM serving `model`."""
+    with killable(model, name, log, *options) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def killable(model: Path, name: str, log: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The base URL of vLLM serving `model`, and its process, which leads a group of its own."""
     assert VLLM is not None
     port = free_port()
     command = [VLLM, "-m", MODULE, "--model", str(model), "--served-model-name", name]
@@ -60,7 +67,7 @@ def served(model: Path, name: str, log: Path, *options: str) -> Iterator[str]:
                         break
                 except (urllib.error.URLError, OSError):
                     time.sleep(1)
-            yield f"http://127.0.0.1:{port}/v1"
+            yield f"http://127.0.0.1:{port}/v1", process
         finally:
             process.terminate()
             try:

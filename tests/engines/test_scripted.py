@@ -10,12 +10,12 @@ import pytest
 
 from evalkit.engines import Completion, Engine, Message, ReplayEngine, Request, Sampling, ScriptedEngine
 from evalkit.errors import EngineError, EvalkitError
-from evalkit.records import Timing, Turn, Usage
+from evalkit.records import Observation, Timing, Turn, Usage
 
 
-def ask(key: str = "a/b/agent/0", turn: int = 0, stop: tuple[str, ...] = ()) -> Request:
-    message = Message("user", ("how many dogs",))
-    return Request(messages=(message,), sampling=Sampling(), max_tokens=9, key=key, turn=turn, stop=stop)
+def ask(key: str = "a/b/agent/0", turn: int = 0, stop: tuple[str, ...] = (), said: str = "") -> Request:
+    messages = (Message("user", ("how many dogs",)), *([Message("assistant", (said,))] if said else []))
+    return Request(messages=messages, sampling=Sampling(), max_tokens=9, key=key, turn=turn, stop=stop)
 
 
 def written(tmp_path: Path, value: object) -> Path:
@@ -108,7 +108,7 @@ async def test_replay_gives_back_what_was_recorded() -> None:
     assert (started["kind"], started["trajectories"]) == ("replay", 1)
     other = ReplayEngine({"a/b/agent/0": (Turn(text="t0"), Turn(text="t2"))})
     assert (await other.start())["identity"] != started["identity"]
-    got = await engine.generate(ask(turn=1))
+    got = await engine.generate(ask(turn=1, said="t0"))
     assert (got.text, got.finish_reason, got.usage, got.retries) == ("t1", "length", turn.usage, 2)
     assert got.timing == Timing(ttft_s=0.1, generate_s=1.5)
     await engine.close()
@@ -119,3 +119,36 @@ async def test_replay_refuses_what_was_not_recorded(key: str, turn: int) -> None
     engine = ReplayEngine({"a/b/agent/0": (Turn(text="t0"),)})
     with pytest.raises(EngineError, match="not in the recording"):
         await engine.generate(ask(key, turn))
+
+
+OUT = "it failed"
+SHOWN = (Observation(text="fine"),)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "said", "follows"),
+    [
+        ([Turn(text="one")], "one", True),
+        ([Turn(text="one")], "", False),
+        ([Turn(text="one", discarded=OUT)], "", True),
+        ([Turn(text="one", discarded=OUT)], "one", False),
+        # asked for again, and again the same; and nothing at all
+        ([Turn(text="one"), Turn(text="one", discarded=OUT)], "one", True),
+        ([Turn(text="", discarded=OUT)], "", True),
+        # a try that was given up later: its turns were in the conversation until then
+        ([Turn(text="one", discarded=OUT, observations=SHOWN)], "one", True),
+        ([Turn(text="one", discarded=OUT, observations=SHOWN)], "", False),
+        # within the model's own turn
+        ([Turn(text="one", observations=SHOWN), Turn(text="two")], "onefinetwo", True),
+    ],
+)
+async def test_replay_refuses_to_go_on_where_the_conversation_is_another(
+    earlier: list[Turn], said: str, follows: bool
+) -> None:
+    engine = ReplayEngine({"a/b/agent/0": (*earlier, Turn(text="next"))})
+    asked = ask(turn=len(earlier), said=said)
+    if follows:
+        assert (await engine.generate(asked)).text == "next"
+    else:
+        with pytest.raises(EngineError, match="does not go on as in the recording"):
+            await engine.generate(asked)

@@ -17,10 +17,11 @@ import yaml
 from evalkit.records import Outcome, Verdict
 from evalkit.scoring import read_number, read_quantity, score_choice, score_list, score_number
 from evalkit.scoring.equivalence import twice_stated
+from evalkit.scoring.judge.labels import HARD_RESPONSES
 from evalkit.scoring.vlmevalkit import handed_over, matched_option
 
 REPO = Path(__file__).resolve().parents[2]
-CORPUS = yaml.safe_load((Path(__file__).parent / "corpus.yaml").read_text(encoding="utf-8"))
+CORPUS = yaml.safe_load(HARD_RESPONSES.read_text(encoding="utf-8"))
 CASES: list[dict[str, Any]] = CORPUS["cases"]
 
 

@@ -101,6 +101,15 @@ def test_tests_on_clusters_hold_their_level_and_ignoring_clusters_does_not() -> 
     assert misses((rate for rate in rates if rate.what == "mcnemar, clusters ignored, 5 %"), 0.15, 0.3) == []
 
 
+def test_a_loss_of_the_margin_in_few_flips_passes_no_more_often_than_it_says_unless_they_come_by_whole_clusters() -> (
+    None
+):
+    *loose, whole = worlds.few_flips(1500)
+    assert misses(loose, 0, 0.025) == []
+    # a cluster that would be lost as a whole is seldom seen where flips are few
+    assert misses([whole], 0, 0.07) == []
+
+
 def test_holm_rejects_a_true_hypothesis_at_most_as_often_as_it_says() -> None:
     assert misses([worlds.family_alarms(10_000)], 0.05, 0.05) == []
 

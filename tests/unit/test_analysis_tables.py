@@ -31,7 +31,8 @@ from evalkit import (
 from evalkit.analysis import summarise
 from evalkit.analysis.frames import RunFrames, frames_of
 from evalkit.analysis.measure import COLUMNS
-from evalkit.analysis.tables import Tables, analyse, run_names, tables_of
+from evalkit.analysis.readers import run_names
+from evalkit.analysis.tables import Tables, analyse, tables_of
 from evalkit.errors import DataError
 from evalkit.records import AGAIN, DIRECT, ISOLATED, Rule, Shown, answer_arm
 from evalkit.runs.imported import IMPORTED
@@ -235,7 +236,7 @@ def test_reasons_say_why(tmp_path: Path) -> None:
     assert one(tables.tool_use, figure="error_rate")["why"] == "no call ran"
     total = one(tables.latency, per="sample", part="total", figure="p95")
     assert (total["why"], total["unknown"]) == ("nobody measured it", 3)
-    assert one(tables.latency, per="sample", part="judge", figure="mean")["why"] == "records hold no time of the judge"
+    assert one(tables.latency, per="sample", part="judge", figure="mean")["why"] == "no judge was asked"
     assert one(tables.accuracy, rule="official", rows="scored")["why"].startswith("the benchmark has no official rule")
     half = tables_of([frames([row(1, category="a"), row(2, category="b")], 3)])
     assert "of which category" in one(half.accuracy, rule="strict", rows="all", category="a")["why"]
@@ -298,7 +299,7 @@ def test_several_runs_are_analysed_in_order_and_told_apart(tmp_path: Path) -> No
 
 
 def test_readers_in_processes_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evalkit.analysis.tables._WORTH_A_PROCESS", 0)
+    monkeypatch.setattr("evalkit.analysis.readers._WORTH_A_PROCESS", 0)
     runs = [write_run(tmp_path / f"run{index}", many(9, right=index % 2 == 0, calls=index)) for index in range(3)]
     apart, here = analyse(runs, processes=2), analyse(runs)
     for field in fields(Tables):

@@ -375,7 +375,7 @@ async def test_one_at_a_time_means_that_nothing_else_goes_on(tmp_path: Path) -> 
             task=colour(tmp_path),
             jobs=list(isolated(rows, Arms(isolated=8))),
             store=store,
-            progress=RunProgress(Console(quiet=True), "x", 8),
+            stored=RunProgress(Console(quiet=True), "x", 8).count,
             concurrency=1,
             stop=Stop(),
         )

@@ -16,8 +16,9 @@ from evalkit import DataSource, Outcome, Record, Rule, Sample, Task
 from evalkit.analysis import Summary, summarise
 from evalkit.analysis.counterfactual import Counterfactual, counterfactual
 from evalkit.analysis.figure import Figure
+from evalkit.analysis.need_notes import need_notes
 from evalkit.reporting import figure_rows, run_markdown
-from evalkit.reporting.need import cell_rows, need_notes, need_rows, need_tables
+from evalkit.reporting.need import cell_rows, need_rows, need_tables
 from evalkit.runs.folder import RunInfo
 from evalkit.stats import chance_corrected, paired_difference, share, solvable_share
 from tests.arms import ERROR, NO_ANSWER, RIGHT, WRONG, cells, pair, record

@@ -29,6 +29,7 @@ from evalkit.analysis.frames import RunFrames, frames_of, read_run, stacked
 from evalkit.analysis.light import read_light
 from evalkit.errors import DataError
 from evalkit.records import DIRECT, Shown
+from evalkit.rulings import Ruling, Said
 from evalkit.runs.store import latest_records
 from tests.run_folders import row, write_run
 
@@ -79,7 +80,14 @@ def rich(image: ImageFile) -> Record:
             started_at=5.0,
             total_s=11.0,
         ),
-        outcome=Outcome(verdict=Verdict.LIMIT_TURNS, reason="limit", official=False, recorded=True, scorer="t/1"),
+        outcome=Outcome(
+            verdict=Verdict.LIMIT_TURNS,
+            reason="limit",
+            official=False,
+            recorded=True,
+            scorer="t/1",
+            ruling=Ruling(asked="extraction", said=Said.NO_ANSWER, seconds=0.5),
+        ),
     )
 
 
@@ -125,8 +133,8 @@ def test_every_column_of_a_record(png: ImageFile) -> None:
         "unknown_tool": 1, "blocked": 1, "not_run": 1, "ok": 1, "failed": 1, "timeout": 1, "parsed": 6,
         "dispatched": 3, "acted": 1, "call_ends": 1, "first_tool": "python", "prompt_tokens": 200.0,
         "completion_tokens": 20.0, "image_tokens": 120.0, "started_at": 5.0, "total_s": 11.0, "model_s": 8.0,
-        "queue_s": 2.0, "ttft_s": 1.0, "decode_s": 4.0, "tool_s": 3.0, "retries": 2, "images": 1, "tool_images": 12,
-        "shown": 2, "original_mp": 4.0, "shown_mp": 1.0, "shown_tokens": 1200.0,
+        "queue_s": 2.0, "ttft_s": 1.0, "decode_s": 4.0, "tool_s": 3.0, "judge_s": 0.5, "retries": 2, "images": 1,
+        "tool_images": 12, "shown": 2, "original_mp": 4.0, "shown_mp": 1.0, "shown_tokens": 1200.0,
     }  # fmt: skip
     assert pd.isna(found["answer"])
     assert frames.turns.drop(columns=["finish_reason"]).iloc[1].to_dict() == {

@@ -155,6 +155,44 @@ def test_copies_of_a_sample_do_not_narrow_the_difference() -> None:
     assert (copied.method, copied.test, copied.clusters) == ("cluster_tango", "cluster_mcnemar:mid-p", 100)
 
 
+def lone_flips(clusters: int, size: int, pairs: int) -> stats.PairedDifference:
+    """As many flips of either direction, each in a cluster of its own."""
+    new, old = np.zeros(clusters * size), np.zeros(clusters * size)
+    new[: pairs * size : size] = 1
+    old[pairs * size : 2 * pairs * size : size] = 1
+    return stats.paired_difference(new, old, np.repeat(np.arange(clusters), size))
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_two_more_flips_of_opposite_directions_never_narrow_the_difference(size: int) -> None:
+    ends = [lone_flips(250, size, pairs).interval.high for pairs in range(60)]
+    assert all(more > fewer for fewer, more in itertools.pairwise(ends))
+    assert ends[59] > 1.5 * ends[0]
+
+
+def test_how_flips_cluster_is_assumed_where_none_is_seen_and_seen_where_many_are() -> None:
+    none, many = lone_flips(250, 4, 0), lone_flips(250, 4, 100)
+    assert none.effective_n == pytest.approx(1000 / (1 + 0.5 * 3))
+    assert many.effective_n == pytest.approx(1000, rel=0.08)
+    alone = stats.tango(0, 0, 1000)
+    assert none.interval.high == pytest.approx(alone.high * 2.5, rel=0.02)
+
+
+def test_a_loss_of_one_whole_cluster_counts_once() -> None:
+    new, old = np.ones(400), np.ones(400)
+    new[:4] = 0
+    found = stats.paired_difference(new, old, np.repeat(np.arange(100), 4))
+    assert found.effective_n == pytest.approx(100, rel=0.05)
+
+
+@pytest.mark.parametrize("flips", [-1, 1])
+def test_a_flip_of_every_sample_is_as_sure_as_none(flips: int) -> None:
+    new, old, labels = np.full(400, (1 + flips) / 2), np.full(400, (1 - flips) / 2), np.repeat(np.arange(100), 4)
+    found = stats.paired_difference(new, old, labels)
+    assert found.effective_n == pytest.approx(400 / 2.5)
+    assert found.interval.low < found.interval.high
+
+
 Rows = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 7)), min_size=2, max_size=60)
 
 

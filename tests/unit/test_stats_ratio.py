@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evalkit.stats import StatsUnavailable, cluster_robust, cluster_wilson, ratio, wilson
@@ -90,6 +90,7 @@ def test_numbers_out_of_range_are_refused(above: list[float], below: list[float]
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 10), st.integers(0, 3)), min_size=1, max_size=20))
+@example([(0.0, 2.0, 1), (0.0, 3.875, 1), (0.0, 5.960464477539063e-08, 0)])
 def test_it_never_warns(rows: list[tuple[float, float, int]]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

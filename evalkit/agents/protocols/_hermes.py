@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -13,8 +14,13 @@ OPEN, CLOSE = "<tool_call>", "</tool_call>"
 ANSWER_OPEN, ANSWER_CLOSE = "<answer>", "</answer>"
 
 
-def find_calls(text: str) -> tuple[ParsedCall, ...]:
-    """Every tool call of `text`, in order; an opened and never closed one is malformed."""
+def find_calls(text: str, bare: Collection[str] = ()) -> tuple[ParsedCall, ...]:
+    """Every tool call of `text`, in order; an opened and never closed one is malformed.
+
+    Args:
+        text: what the model wrote.
+        bare: tools that may be called without "arguments".
+    """
     calls: list[ParsedCall] = []
     at = text.find(OPEN)
     while at >= 0:
@@ -23,12 +29,12 @@ def find_calls(text: str) -> tuple[ParsedCall, ...]:
         if end < 0:
             calls.append(ParsedCall(tool="", raw=text[start:].strip(), error=f"{CLOSE} is missing"))
             break
-        calls.append(read_call(text[start:end].strip()))
+        calls.append(read_call(text[start:end].strip(), bare))
         at = text.find(OPEN, end)
     return tuple(calls)
 
 
-def read_call(raw: str) -> ParsedCall:
+def read_call(raw: str, bare: Collection[str] = ()) -> ParsedCall:
     """The call in `raw`, which is malformed when it is not the JSON object asked for."""
 
     def malformed(why: str, tool: str = "") -> ParsedCall:
@@ -42,6 +48,8 @@ def read_call(raw: str) -> ParsedCall:
     name, arguments = value.get("name"), value.get("arguments")
     if not isinstance(name, str) or not name:
         return malformed('"name" is missing')
+    if arguments is None and name in bare:
+        arguments = {}
     if isinstance(arguments, str):
         arguments = _json(arguments)
     if not isinstance(arguments, dict):
@@ -51,9 +59,14 @@ def read_call(raw: str) -> ParsedCall:
 
 def has_answer(text: str) -> bool:
     """Whether `text` holds a complete answer tag outside its calls: code that prints an answer gives none."""
-    said = _outside_calls(text)
-    at = said.find(ANSWER_OPEN)
-    return at >= 0 and said.find(ANSWER_CLOSE, at) >= 0
+    return first_answer(_outside_calls(text)) is not None
+
+
+def first_answer(text: str) -> str | None:
+    """The first complete answer tag of `text`, tags included; None where there is none."""
+    at = text.find(ANSWER_OPEN)
+    end = text.find(ANSWER_CLOSE, at) if at >= 0 else -1
+    return text[at : end + len(ANSWER_CLOSE)] if end >= 0 else None
 
 
 def _outside_calls(text: str) -> str:

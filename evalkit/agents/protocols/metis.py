@@ -1,7 +1,10 @@
 """Metis-8B (arXiv 2604.08545; repository Accio-Lab/Metis): tags, tools, limits and image sizes.
 
 The facts (tags, stop string, roles, image names, pixel bounds, one image search) are the authors'; the prompt
-is evalkit's own. The authors' system prompt is in their data set; `--system-prompt FILE` uses a copy of it.
+is evalkit's own. The authors' system prompt is in their data set; `--system-prompt FILE` uses a copy of it. Of their
+tool server these are not followed: a call that cannot be read gets an empty result (here the model is told why), code
+is formatted with black and refused for some imports and names (here the sandbox keeps it in), results are cut by
+tokens (here by characters). Their evaluation is not public; which answer counts is read from their reward.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from evalkit.agents.protocols._hermes import CLOSE, find_calls, has_answer
+from evalkit.agents.protocols._hermes import CLOSE, find_calls, first_answer, has_answer
 from evalkit.agents.protocols._pixels import fit_image
 from evalkit.agents.protocols.base import ParsedCall, Protocol, Reply
 from evalkit.engines.pixels import PixelBudget
@@ -55,6 +58,9 @@ class Metis(Protocol):
         "plt": "import matplotlib.pyplot as plt",
         "Image": "from PIL import Image",
         "BytesIO": "from io import BytesIO",
+    }
+    quirks: ClassVar[Mapping[str, str]] = {
+        "first_answer": "the first answer tag of the last turn counts, inside of reasoning too",
     }
     conclude: ClassVar[str] = (
         "No further tool call is possible. Give your final answer now, from what you have, "
@@ -106,6 +112,10 @@ class Metis(Protocol):
         if images:
             lines.append("Images:")
         return Observation(text="\n".join(lines), images=images)
+
+    def final(self, text: str, *, fallback: bool = False) -> str:
+        """The whole text; under `first_answer` its first answer tag."""
+        return (first_answer(text) or text) if "first_answer" in self.quirks_on else text
 
     def fit(self, image: ImageFile) -> ImageFile | None:
         """Within the authors' pixel bounds for tool images."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -29,12 +29,14 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
             model wrote them (vLLM).
         has_own_defaults: what a request leaves out comes from the model folder's generation config
             (vLLM, SGLang), so a neutral value has to be said.
+        schemas: `response_format` with a JSON schema; taken for granted until it is refused.
     """
 
     returns_stop: bool = False
     keeps_stop: bool = False
     tools_as_text: bool = False
     has_own_defaults: bool = False
+    schemas: bool = True
 
     @classmethod
     def of(cls, card: dict[str, Any]) -> Dialect:
@@ -108,6 +110,7 @@ def encode(
     dialect: Dialect,
     part: Callable[[ImageFile, str], dict[str, Any]] = by_data,
     stream: bool = False,
+    fields: Mapping[str, Any] | None = None,
 ) -> tuple[bytes, bytes, list[ImageFile]]:
     """The request's JSON with a marker where each image's data URL belongs.
 
@@ -117,6 +120,7 @@ def encode(
         dialect: what the server understands.
         part: gives an image's content part; it leaves the URL out where the server has the image already.
         stream: ask for the reply in pieces.
+        fields: of the server's own API, sent beside evalkit's and never in place of them.
 
     Returns:
         The JSON, the marker (random and drawn after the texts were written, so that no text can
@@ -135,18 +139,24 @@ def encode(
             tool_messages += 1
             entry["tool_call_id"] = f"call_{tool_messages}"
         messages.append(entry)
-    body: dict[str, Any] = {"model": model, "messages": messages, "max_tokens": request.max_tokens}
+    body: dict[str, Any] = {**(fields or {}), "model": model, "messages": messages, "max_tokens": request.max_tokens}
     if dialect.has_own_defaults:
         body.update(_NEUTRAL)
     for name in request.sampling.__struct_fields__:
         if (value := getattr(request.sampling, name)) is not None:
             body[name] = value
+    if request.continues:
+        body["add_generation_prompt"] = False
+        body["continue_final_message"] = True
     if request.stop:
         body["stop"] = request.stop
         if dialect.returns_stop:
             body["include_stop_str_in_output"] = True
         if dialect.keeps_stop:
             body["no_stop_trim"] = True
+    if request.schema is not None and dialect.schemas:
+        form = {"name": "reply", "strict": True, "schema": request.schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": form}
     if stream:
         body["stream"] = True
         body["stream_options"] = _WITH_USAGE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,6 +42,7 @@ class OpenAIEngine:
         outage_s: how long requests wait for a server that cannot be reached any more.
         stream: ask for replies in pieces.
         references: find out at the start whether images can go by reference.
+        fields: of the server's own API, sent with every request beside evalkit's and never in place of them.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class OpenAIEngine:
         outage_s: float = 120.0,
         stream: bool = False,
         references: bool = True,
+        fields: Mapping[str, Any] | None = None,
     ) -> None:
         if min(timeout_s, silence_s) <= 0 or attempts < 1 or connections < 1 or min(backoff_s, busy_s, outage_s) < 0:
             raise EvalkitError("time limits, attempts and connections must be positive, waits not negative")
@@ -78,6 +80,7 @@ class OpenAIEngine:
         self._connections = connections
         self._stream = stream
         self._references = references
+        self._fields = dict(fields or {})
         self._replicas: list[Replica] = []
         self._pool: Pool | None = None
         self._bodies: BodyBuilder | None = None
@@ -105,7 +108,9 @@ class OpenAIEngine:
         self._bodies = bodies = BodyBuilder()
         try:
             self._replicas = [
-                Replica(credentials, self._patience, self._connections, bodies, stream=self._stream)
+                Replica(
+                    credentials, self._patience, self._connections, bodies, stream=self._stream, fields=self._fields
+                )
                 for credentials in self._credentials
             ]
             opening = (replica.open(self.model, references=self._references) for replica in self._replicas)
@@ -140,13 +145,15 @@ class OpenAIEngine:
         """What came to light of each server since the start.
 
         Returns:
-            Of each: base_url, streamed (whether replies still come in pieces), the most requests that were there
-            at once, the lowest limit on them, megabytes sent, and references to images that it had or lacked.
+            Of each: base_url, streamed (whether replies still come in pieces), schemas (whether the server has not
+            refused JSON schemas), the most requests that were there at once, the lowest limit on them, megabytes
+            sent, and references to images that it had or lacked.
         """
         return [
             {
                 "base_url": replica.url,
                 "streamed": replica.streams,
+                "schemas": replica.schemas,
                 "most_at_once": replica.limiter.peak,
                 "lowest_limit": replica.limiter.least,
                 "sent_mb": round(replica.sent_bytes / 1e6, 3),

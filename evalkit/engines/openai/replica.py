@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from evalkit.engines.openai.auth import Credentials
 from evalkit.engines.openai.files import SharedFolders
 from evalkit.engines.openai.limiter import Limiter
 from evalkit.engines.openai.media import Media, Sending
+from evalkit.engines.openai.reading import whole
 from evalkit.engines.openai.replies import Replies
 from evalkit.engines.openai.retry import (
     RETRIED_STATUS,
@@ -22,6 +24,7 @@ from evalkit.engines.openai.retry import (
     Patience,
     TryAgainError,
     backoff,
+    no_schemas,
     retry_after,
     server_message,
 )
@@ -52,6 +55,10 @@ _AFTER_DONE_S = 1.0
 _KEEPALIVE_S = 4.0
 _MALFORMED = frozenset({400, 404, 422, 501})
 _STREAM = re.compile(r"stream", re.IGNORECASE)
+_GOING_ON = re.compile(
+    r"continue_final_message|add_generation_prompt|extra|unrecogni[sz]ed|unknown|prefill|assistant|last message",
+    re.IGNORECASE,
+)
 _GONE_FILE = "No such file"
 
 
@@ -80,7 +87,14 @@ class Replica:
     """
 
     def __init__(
-        self, credentials: Credentials, patience: Patience, connections: int, bodies: BodyBuilder, *, stream: bool
+        self,
+        credentials: Credentials,
+        patience: Patience,
+        connections: int,
+        bodies: BodyBuilder,
+        *,
+        stream: bool,
+        fields: Mapping[str, Any],
     ) -> None:
         self.url = credentials.resolve()
         self.model = ""
@@ -94,6 +108,7 @@ class Replica:
         self._credentials = credentials
         self._patience = patience
         self._bodies = bodies
+        self._fields = fields
         self._replies = Replies(self.url, credentials)
         self._endpoint = f"{self.url}/chat/completions"
         self._dialect = chat.Dialect()
@@ -154,6 +169,11 @@ class Replica:
         id, root, length = (one_line(self.card.get(name, ""), 200) for name in ("id", "root", "max_model_len"))
         return f"model {id}{f' ({root})' if root not in ('', id) else ''}{f', {length} tokens' if length else ''}"
 
+    @property
+    def schemas(self) -> bool:
+        """Whether JSON schemas are sent; ends with the first refusal."""
+        return self._dialect.schemas
+
     async def close(self) -> None:
         """Drop all connections; safe to call twice."""
         http, self._http = self._http, None
@@ -207,9 +227,9 @@ class Replica:
 
         if self._http is None:
             raise EngineUnavailableError("the engine was closed")
-        stream = self.streams
+        stream, dialect = self.streams, self._dialect
         try:
-            document, marker, images = chat.encode(request, self.model, self._dialect, sending.part, stream)
+            document, marker, images = chat.encode(request, self.model, dialect, sending.part, stream, self._fields)
         except UnicodeEncodeError:
             raise EngineError("a message holds lone surrogates, which cannot be sent as JSON") from None
         body = self._bodies.build(document, marker, images)
@@ -218,12 +238,16 @@ class Replica:
         try:
             async with self._http.post(self._endpoint, data=body, allow_redirects=False) as reply:
                 if reply.status != 200:
-                    raise self._refusal(reply.status, reply.headers, await reply.read(), sending, stream)
+                    raw = await whole(reply)
+                    if request.schema and dialect.schemas and no_schemas(reply.status, raw):
+                        self._dialect = msgspec.structs.replace(self._dialect, schemas=False)
+                        raise _AskAgainError(in_full=False)
+                    raise self._refusal(reply.status, reply.headers, raw, sending, stream, request)
                 sending.taken()
                 if reply.content_type == "text/event-stream":
                     completion = await self._gather(reply, request.stop, start, queue_s)
                 else:
-                    raw = await reply.read()
+                    raw = await whole(reply)
                     try:
                         completion = chat.decode(raw, request.stop, Timing(queue_s=queue_s))
                     except chat.BadReplyError as error:
@@ -238,7 +262,9 @@ class Replica:
         text = self._replies.text(completion.text)
         return completion if text is completion.text else msgspec.structs.replace(completion, text=text)
 
-    def _refusal(self, status: int, headers: Any, raw: bytes, sending: Sending, stream: bool) -> Exception:
+    def _refusal(
+        self, status: int, headers: Any, raw: bytes, sending: Sending, stream: bool, request: Request
+    ) -> Exception:
         if stream and status in _MALFORMED and _STREAM.search(server_message(raw)):
             self.streams = False
             return _AskAgainError(in_full=False)
@@ -247,6 +273,11 @@ class Replica:
         if sending.borrowed and lacking and not isinstance(problem, ContextLengthError):
             # perhaps it lacks what was only named
             return _AskAgainError(in_full=True)
+        if request.continues and status in _MALFORMED and _GOING_ON.search(server_message(raw)):
+            return EngineError(
+                "the server does not let the model go on in its own turn, as this protocol must "
+                f"(continue_final_message): serve it with vLLM or SGLang; {one_line(problem, 200)}"
+            )
         return problem
 
     async def _gather(
@@ -298,7 +329,7 @@ class Replica:
         for failures in range(1, attempts + 1):
             try:
                 async with self._http.get(url, timeout=limit, allow_redirects=False) as reply:
-                    status, headers, raw = reply.status, reply.headers, await reply.read()
+                    status, headers, raw = reply.status, reply.headers, await whole(reply)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 why = self._replies.reason(error, limit_s)
                 raise InfrastructureError(f"cannot reach {url} ({why}): start the server or mend base_url") from None
@@ -321,7 +352,7 @@ class Replica:
         limit = aiohttp.ClientTimeout(total=min(_PROBE_TIMEOUT_S, self._patience.timeout_s))
         try:
             async with self._http.post(self._endpoint, data=body, timeout=limit, allow_redirects=False) as reply:
-                status, raw = reply.status, await reply.read()
+                status, raw = reply.status, await whole(reply)
         except (aiohttp.ClientError, TimeoutError, OSError):
             return probe.Seen(0, None, "")
         try:

@@ -32,6 +32,8 @@ class Replies:
             return EngineUnavailableError(f"{self._url} redirects to {place}: give that server's own base_url")
         message = self._credentials.redact(server_message(raw))
         meant = failure(status, message, retry_after(headers.get("Retry-After")))
+        if status == 401 and isinstance(meant, EngineUnavailableError):
+            return EngineUnavailableError(f"{meant}: mend the key in {self._credentials.variable}")
         if self.answered and status in (403, 404) and isinstance(meant, EngineUnavailableError):
             # it has answered others: it is this request that it does not take, e.g. a moderated question
             return EngineError(f"the server refuses the request ({status}: {one_line(message)})")

@@ -27,6 +27,7 @@ _CONTEXT = re.compile(
     r"|(max_tokens|max_completion_tokens)\W+must be at least 1, got -",
     re.IGNORECASE,
 )
+_SCHEMA = re.compile(r"response_format|schema|guided|grammar|structured", re.IGNORECASE)
 # Own generator: a user's random.seed must not make all clients retry at the same moment.
 _random = random.Random()
 
@@ -115,6 +116,11 @@ def server_message(body: bytes) -> str:
         value = value.get("message") or value.get("detail") or value.get("error") or value
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return f"{text} ({code})" if code and not code.isdigit() and code not in text else text
+
+
+def no_schemas(status: int, body: bytes) -> bool:
+    """Whether a refusal says that the server does not take the JSON schema."""
+    return status in (400, 404, 422, 501) and _SCHEMA.search(server_message(body)) is not None
 
 
 def failure(status: int, message: str, wait_s: float | None = None) -> EngineError | TryAgainError:

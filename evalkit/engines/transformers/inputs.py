@@ -212,7 +212,8 @@ class InputBuilder:
                 messages,
                 tools=list(request.tools) or None,
                 chat_template=self._template,
-                add_generation_prompt=True,
+                add_generation_prompt=not request.continues,
+                continue_final_message=request.continues,
                 tokenize=whole,
                 **form,
             )

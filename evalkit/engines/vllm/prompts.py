@@ -43,7 +43,8 @@ def _content(message: Message, pictures: Mapping[str, Any]) -> str | list[dict[s
 
 def template_arguments(request: Request) -> dict[str, Any]:
     """What the chat template is given beside the messages."""
-    arguments: dict[str, Any] = {"add_generation_prompt": True, "continue_final_message": False}
+    goes_on = request.continues
+    arguments: dict[str, Any] = {"add_generation_prompt": not goes_on, "continue_final_message": goes_on}
     return {**arguments, "tools": list(request.tools)} if request.tools else arguments
 
 
