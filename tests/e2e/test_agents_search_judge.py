@@ -87,19 +87,35 @@ def judged(run: Path) -> list[dict[str, Any]]:
 
 
 def check_nonsense(run: Path, rows: int) -> None:
-    """Every row is there, no answer is right, and the judge's failures are no wrong answers."""
+    """Every row is there, a judge's failure is no wrong answer, and none is right without a passage that says so.
+
+    Model and judge are the same and fall into the same loops, so that now and then a quote does stand in a response.
+    """
     found = verdicts(run)
     assert sum(found.values()) == rows
     assert not ERRORS & set(found), found
-    assert found["correct"] == 0
-    for outcome in judged(run):
+    right = 0
+    for row in latest(run).values():
+        outcome = row["outcome"]
+        if "ruling" not in outcome:
+            assert outcome["verdict"] != "correct"
+            continue
         said = outcome["ruling"]["said"]
         assert said in ("unparsable", "no_answer", "extracted"), outcome
         if said == "unparsable":
             assert (outcome["verdict"], outcome.get("official")) == ("judge_error", None)
             assert "the judge's reply cannot be read" in outcome["error"]
+        elif said == "no_answer":
+            assert outcome["verdict"] == "unparsed"
         else:
-            assert outcome["verdict"] == ("unparsed" if said == "no_answer" else "incorrect")
+            assert letters(outcome["ruling"]["quote"]) in letters(row["trajectory"]["turns"][-1]["text"])
+            assert outcome["verdict"] in ("correct", "incorrect")
+            right += outcome["verdict"] == "correct"
+    assert right <= rows / 8
+
+
+def letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def test_a_whole_task_with_a_search_and_a_judge(server: str, cli: Cli, tmp_path: Path) -> None:
@@ -274,13 +290,16 @@ def test_a_judge_that_is_killed_midway_and_comes_back(server: str, weights: Path
         *("--judge-model", "judge", "--run-dir", "r", "--judge-url"),
     )
     run = tmp_path / "r"
-    with killable(weights, "judge", tmp_path / "judge.log", *OPTIONS) as (url, judge):
+    with (
+        killable(weights, "judge", tmp_path / "judge.log", *OPTIONS) as (url, judge),
+        (tmp_path / "stderr").open("wb") as out,
+    ):
         process = subprocess.Popen(
             [sys.executable, "-m", "evalkit", *command, url],
             cwd=tmp_path,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
             stdout=subprocess.DEVNULL,
-            stderr=(tmp_path / "stderr").open("wb"),
+            stderr=out,
         )
         try:
             waited(run / "samples.jsonl", process)
