@@ -7,6 +7,7 @@ loaded is an error for its tasks alone.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import sys
@@ -20,9 +21,12 @@ import msgspec
 
 from evalkit.errors import EvalkitError, one_line, unknown
 from evalkit.prompts import PromptColumns
+from evalkit.recorded import PREFIX, SOURCE, RecordedTask
 from evalkit.task import DataSource, HubDataset, Task
 
 ENTRY_POINTS = "evalkit.tasks"
+HARNESSES = {"lmms": "evalkit.bridges.lmms.entries"}
+"""Other harnesses whose tasks go by `PREFIX:NAME`, and the module that finds them; loaded for such a name alone."""
 
 
 class TaskEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +81,12 @@ def task_named(name: str, tasks: Mapping[str, TaskEntry]) -> TaskEntry:
     Raises:
         EvalkitError: there is none, or it could not be loaded.
     """
+    if harness := _harness(name):
+        entry_of: TaskEntry = harness.entry(name)
+        return entry_of
+    if name.startswith(PREFIX):
+        # of such a benchmark nothing is known but what its run folders hold
+        return TaskEntry(name=name, kind=RecordedTask.kind(name), folder=Path(), origin=SOURCE)
     entry = tasks.get(name) or next((e for e in tasks.values() if e.kind is not None and _aliased(name, e.kind)), None)
     if entry is None:
         raise unknown("task", name, tasks, "evalkit tasks")
@@ -89,12 +99,21 @@ def _aliased(name: str, kind: type[Task]) -> bool:
     return name.casefold() in {kind.name.casefold(), *(alias.casefold() for alias in kind.aliases)}
 
 
+def _harness(name: str) -> Any:
+    """The module that finds the tasks of another harness, where `name` is of one."""
+    module = HARNESSES.get(name.partition(":")[0]) if ":" in name else None
+    return importlib.import_module(module) if module else None
+
+
 def tasks_named(name: str, tasks: Mapping[str, TaskEntry]) -> list[TaskEntry]:
     """The task called `name`, or all tasks of the group called so.
 
     Raises:
         EvalkitError: see `task_named`.
     """
+    if harness := _harness(name):
+        others: list[TaskEntry] = harness.entries(name)
+        return others
     members = [entry for entry in tasks.values() if entry.kind is not None and entry.kind.group == name]
     return members if members and name not in tasks else [task_named(name, tasks)]
 

@@ -342,6 +342,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         recorded: right by the word of the recording that the trajectory was imported from; None where it
             has none. Scoring again does not change it.
         ruling: what a judge said; None where none was asked.
+        scores: further marks of the row by name, as the recording or the task's own scorer gives them: numbers,
+            texts, small trees. The verdict does not follow from them.
     """
 
     verdict: Verdict
@@ -353,6 +355,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scorer: str = ""
     recorded: bool | None = None
     ruling: Ruling | None = None
+    scores: dict[str, Any] = {}
 
     def right(self, rule: Rule = Rule.STRICT) -> bool:
         """Whether the answer is right under `rule`; False too where the rule gave no verdict."""

@@ -14,6 +14,8 @@ class Said(StrEnum):
     """The response gives this answer."""
     NO_ANSWER = "no_answer"
     """The response gives no one answer, or it cannot be told which."""
+    RATED = "rated"
+    """Grades under a rubric; `answer` has them as a JSON object."""
     CORRECT = "correct"
     INCORRECT = "incorrect"
     UNPARSABLE = "unparsable"
@@ -31,7 +33,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A judge's word on one response.
 
     Attributes:
-        asked: "extraction" or "equivalence".
+        asked: "extraction", "equivalence", or the rubric that it is rated under.
         said: see `Said`.
         answer: what was extracted, in the question's form.
         quote: where the response says so, in its own words.

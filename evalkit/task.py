@@ -95,6 +95,7 @@ class Task(ABC):
         mirrors: other hub data sets with the same rows, taken with `--data owner/name`.
         reads: the kinds of `DataSource` it can take rows from.
         group: a name that stands for several tasks at once; "" for none.
+        foreign: its rows and rules are another harness's: where they fail, the other tasks of a command go on.
         official: whether `score` gives a verdict under the benchmark's official rule too.
         judge_for: what a judge is asked for this task, where the user brings one; None for nothing. The rules come
             first: see `judge_question`.
@@ -111,6 +112,7 @@ class Task(ABC):
     mirrors: ClassVar[tuple[HubDataset, ...]] = ()
     reads: ClassVar[tuple[str, ...]] = ("hub", "folder", "sample")
     group: ClassVar[str] = ""
+    foreign: ClassVar[bool] = False
     official: ClassVar[bool] = False
     judge_for: ClassVar[Asked | None] = None
     options: ClassVar[Mapping[str, Option]] = {}
@@ -167,6 +169,9 @@ class Task(ABC):
     @abstractmethod
     def score(self, sample: Sample, response: str) -> Outcome:
         """The verdict on a complete response. Deterministic; never raises on any text."""
+
+    def expect(self, answers: Sequence[tuple[Sample, str]]) -> None:  # noqa: B027
+        """Told which responses `score` gets next, where many wait: for a task that has them scored elsewhere."""
 
     def answer_form(self, sample: Sample) -> str:
         """How a judge is to write the answer to an open question, e.g. "a whole number"."""

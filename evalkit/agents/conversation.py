@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from evalkit.agents.protocols.base import Protocol
 from evalkit.engines.base import Message, Part
+from evalkit.records import Sample
 
 
 def extend(messages: list[Message], role: str, parts: Iterable[Part]) -> None:
@@ -23,3 +25,16 @@ def extend(messages: list[Message], role: str, parts: Iterable[Part]) -> None:
         else:
             whole.append(part)
     messages[-1] = Message(role, tuple(whole))
+
+
+def question(protocol: Protocol, sample: Sample, plain: bool) -> tuple[Part, ...]:
+    """The first user turn on a sample: its own prompt, where it brings one, or the protocol's words.
+
+    Args:
+        protocol: words the question.
+        sample: what is asked.
+        plain: no tools are offered.
+    """
+    if sample.prompt:
+        return (*sample.images, sample.prompt)
+    return protocol.fallback(sample) if plain else protocol.question(sample)

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from evalkit.agents.conversation import extend
+from evalkit.agents.conversation import extend, question
 from evalkit.agents.hands import Hands, clean, not_run
 from evalkit.agents.ledger import Arrival, shown
 from evalkit.agents.limits import Limits
 from evalkit.agents.protocols.after import After, Step, TurnEnd
 from evalkit.agents.protocols.base import Protocol, Reply
-from evalkit.engines.base import Completion, Engine, Message, Part, Request, Sampling
+from evalkit.engines.base import Completion, Engine, Message, Request, Sampling
 from evalkit.engines.pixels import PixelBudget
 from evalkit.errors import (
     ContextLengthError,
@@ -71,6 +71,10 @@ class Agent:
         specs = [tool.spec for tool in self.tools.values()]
         self.system_prompt = protocol.system_prompt(specs) if system_prompt is None else system_prompt
         self.declarations = tuple(spec.declaration() for spec in specs) if protocol.native_tools else ()
+
+    def system_for(self, sample: Sample) -> str:
+        """The system prompt on a sample; empty for none."""
+        return (sample.system if self.own_system else "") or self.system_prompt
 
     async def run(self, sample: Sample, key: str, earlier: Sequence[Message] = (), ask: str = "") -> Trajectory:
         """One trajectory on `sample`.
@@ -177,21 +181,19 @@ class _Run:
         sample = self.sample
         for image in sample.images:
             await image.inspect()
-        own: tuple[Part, ...] = (*sample.images, sample.prompt) if sample.prompt else ()
-        plain = self.agent.without_tools
-        question = own or (self.protocol.fallback(sample) if plain else self.protocol.question(sample))
-        self.messages = [Message("user", question), *self.earlier]
+        asked = question(self.protocol, sample, self.agent.without_tools)
+        self.messages = [Message("user", asked), *self.earlier]
         if self.ask:
             self.say(self.ask)
         self.prompt = self.messages[-1].text
         for message in self.messages:
             for image in message.images:
                 await image.inspect()
-        if system := (sample.system if self.agent.own_system else "") or self.agent.system_prompt:
+        if system := self.agent.system_for(sample):
             self.messages.insert(0, Message("system", (system,)))
         self.opening = tuple(self.messages)
         if not self.earlier:
-            self.hands.arrivals = [Arrival(part, part) for part in question if isinstance(part, ImageFile)]
+            self.hands.arrivals = [Arrival(part, part) for part in asked if isinstance(part, ImageFile)]
 
     async def converse(self) -> tuple[StopReason, str]:
         """Turns until the end; every turn is kept as soon as it is complete."""

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from evalkit import __version__
 from evalkit.analysis.board import SCHEMA, Board, Boards, Entry, Unreadable
 from evalkit.analysis.config_diff import Made, config_differences, matters
 from evalkit.analysis.entry import entry_of, scorers_of
@@ -30,6 +29,7 @@ from evalkit.runs.folder import RunInfo, read_info
 from evalkit.runs.lines import latest_lines
 from evalkit.runs.store import record_decoder
 from evalkit.task import Task
+from evalkit.version import __version__
 
 ROWS_DIGEST = "task.fingerprint"
 """A setting that has the rows' order in it, so that it differs where logs were written in another one."""

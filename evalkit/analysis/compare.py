@@ -29,6 +29,7 @@ from evalkit.analysis.paired_figures import (
 from evalkit.analysis.pairing import ALLOWED, Overlap, Pair, pair
 from evalkit.analysis.side import Side, read_side
 from evalkit.errors import EvalkitError, unknown
+from evalkit.recorded import PREFIX
 from evalkit.records import Rule
 
 _LOADED = (
@@ -149,7 +150,9 @@ def _versus(old: Side, new: Side, pairs: Sequence[Pair], overlap: Overlap, figur
     notes = []
     if old.scorers != new.scorers:
         mine, theirs = (", ".join(side.scorers) or "no scorer" for side in (old, new))
-        notes.append(f"scored by different rules ({mine}; {theirs}): evalkit score RUN brings both to today's")
+        recorded = old.info.config["task"]["name"].startswith(PREFIX)
+        mend = "their figures are not of one kind" if recorded else "evalkit score RUN brings both to today's"
+        notes.append(f"scored by different rules ({mine}; {theirs}): {mend}")
     if overlap.other_prompts:
         notes.append(f"the first prompt has another text on {overlap.other_prompts} of {overlap.both} samples")
     if overlap.other_images:

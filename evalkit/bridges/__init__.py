@@ -1,5 +1,1 @@
-"""Bridges: results made elsewhere, as evalkit's records."""
-
-from evalkit.bridges.deepeyes import Recording, read_recording
-
-__all__ = ["Recording", "read_recording"]
+"""Bridges: results made elsewhere, as evalkit's records; tasks and logs of other harnesses."""

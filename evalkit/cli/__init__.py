@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 import typer
 
-from evalkit import __version__
 from evalkit.cli import (
     baseline,
     baselines,
     compare,
+    curate,
     doctor,
+    export,
     gate,
     import_,
     judge,
@@ -24,9 +25,11 @@ from evalkit.cli import (
     score,
     show,
     tasks,
+    train,
     view,
 )
 from evalkit.errors import EvalkitError, ExitCode, one_line
+from evalkit.version import __version__
 
 app = typer.Typer(
     name="evalkit",
@@ -46,11 +49,14 @@ for _verb in (
     view,
     show,
     import_,
+    export,
     tasks,
     models,
     judge,
     baseline,
     baselines,
+    curate,
+    train,
     doctor,
 ):
     _verb.register(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NoReturn
 
 from rich.console import Console as RichConsole
@@ -14,7 +15,15 @@ class Console(RichConsole):
     """A console without highlighting or emoji codes that leaves a closed pipe to `main`."""
 
     def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, emoji=False)
+        # a notebook's stream says that it is a terminal, and cannot draw a line anew
+        notebook = type(sys.stdout).__module__.partition(".")[0] == "ipykernel"
+        super().__init__(
+            stderr=stderr,
+            highlight=False,
+            emoji=False,
+            force_jupyter=False,
+            force_terminal=False if notebook else None,
+        )
 
     def on_broken_pipe(self) -> NoReturn:
         """Let the exit code be chosen in one place."""

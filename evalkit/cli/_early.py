@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit import __version__
 from evalkit.errors import EvalkitError
 from evalkit.gate.baseline import Samples
 from evalkit.gate.early import check_samples, digest_of, new_stop, questions_of, read_rules
@@ -20,6 +19,7 @@ from evalkit.runs.looks import EarlyStop
 from evalkit.runs.plan import task_config
 from evalkit.runs.store import Key
 from evalkit.task import Task
+from evalkit.version import __version__
 
 
 class EarlyRules(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,6 +29,7 @@ def finish_run(
     allowed_errors: float = 0.01,
     rule: Rule = Rule.STRICT,
     ids: Sequence[str] = (),
+    told: Callable[[Summary], None] = lambda summary: None,
 ) -> ExitCode:
     """Derive and show a run's figures.
 
@@ -40,6 +41,7 @@ def finish_run(
         allowed_errors: share of error rows above which the run counts as failed.
         rule: whose verdicts the figures rest on.
         ids: of all rows of the benchmark as configured, where they are known: missing ones are named.
+        told: of the figures, once they are written.
     """
     records = list(latest_records(folder).values())
     summary = summarise(
@@ -54,6 +56,7 @@ def finish_run(
     )
     write_whole(folder / SUMMARY, msgspec.json.format(msgspec.json.encode(summary), indent=2))
     write_whole(folder / REPORT, run_markdown(info, summary).encode())
+    told(summary)
     console.print(_table(summary))
     show_need(console, summary.need)
     errors = summary.done - summary.accuracy.n

@@ -56,6 +56,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     image_search: str = ""
     judge: JudgeSettings | None = None
     calibration: Calibration | None = None
+    log_to: tuple[str, ...] = ()
 
 
 def resolved(request: RunRequest) -> tuple[Engine, list[Task]]:

@@ -17,6 +17,7 @@ from evalkit.cli._judge import judge_problem, open_judge, with_judge
 from evalkit.cli._tasks import check_rule
 from evalkit.content import find_tasks, reopen_task, task_named
 from evalkit.errors import EvalkitError, ExitCode
+from evalkit.recorded import PREFIX, unscorable
 from evalkit.records import AGENT, Outcome, Record, Rule
 from evalkit.runs.calibrate import check_judge
 from evalkit.runs.folder import RunInfo, read_info, write_info
@@ -132,6 +133,8 @@ async def _judged(
 def _open(run: Path, task_dirs: Sequence[Path], rule: Rule) -> tuple[RunInfo, Task]:
     info = read_info(run)
     asked = info.config["task"]
+    if asked["name"].startswith(PREFIX):
+        raise EvalkitError(f"{run}: {unscorable(asked['name'])}; where evalkit has the task, import with --task")
     task = reopen_task(task_named(asked["name"], find_tasks(task_dirs)), asked)
     if problem := check_rule(task, rule):
         raise EvalkitError(problem)

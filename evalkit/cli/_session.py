@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from evalkit import __version__
 from evalkit.agents import Agent
 from evalkit.agents.protocols import PROTOCOLS, protocol
+from evalkit.analysis import Summary
 from evalkit.cli._arms import check_earlier, check_tools, say_arms
 from evalkit.cli._console import Console, plain
 from evalkit.cli._early import EarlyRules, begin_early, go_on, read_early
@@ -26,6 +27,7 @@ from evalkit.cli._search import searches_for, trying
 from evalkit.cli._tasks import checked_samples
 from evalkit.engines import Engine
 from evalkit.errors import EvalkitError, ExitCode, worst
+from evalkit.hooks import Hook, Hooks, open_hooks
 from evalkit.records import Record, Sample
 from evalkit.runs.agents import ArmAgents
 from evalkit.runs.arms import Job, forced_answers, planned, unfinished
@@ -44,24 +46,50 @@ from evalkit.runs.store import Key, RunStore, latest_records
 from evalkit.sandbox import Capabilities, Sandbox
 from evalkit.scoring.judge.base import Judge
 from evalkit.task import Task
+from evalkit.version import __version__
+
+
+class Ended(NamedTuple):
+    """A task's run, and what it came to."""
+
+    folder: Path
+    code: ExitCode
 
 
 def run_session(request: RunRequest) -> ExitCode:
-    """Run every task asked for; the worst exit code.
+    """Run every task asked for; the worst exit code. Raises as `run_tasks` does."""
+    return run_tasks(request)[0]
+
+
+def run_tasks(
+    request: RunRequest, hooks: Sequence[Hook] = (), stop: Stop | None = None
+) -> tuple[ExitCode, list[Ended]]:
+    """Run every task asked for.
+
+    Args:
+        request: what the user asked for.
+        hooks: told of it, beside those that the request names.
+        stop: for a caller that stops it.
+
+    Returns:
+        The worst exit code, and the runs that came to their end, in order.
 
     Raises:
         EvalkitError: something is missing or broken; what finished before is stored.
     """
     engine, tasks = resolved(request)
+    session = _Session(request, engine, tasks, [*hooks, *open_hooks(request.log_to)], stop or Stop())
     import uvloop
 
-    return uvloop.run(_Session(request, engine, tasks).run())
+    return uvloop.run(session.run()), session.ended
 
 
 class _Session:
     """One engine and one sandbox, shared by the tasks of a command."""
 
-    def __init__(self, request: RunRequest, engine: Engine, tasks: list[Task]) -> None:
+    def __init__(
+        self, request: RunRequest, engine: Engine, tasks: list[Task], hooks: Sequence[Hook], stop: Stop
+    ) -> None:
         self.request = request
         self.engine = engine
         self.tasks = tasks
@@ -69,7 +97,9 @@ class _Session:
         self.protocol = protocol(request.card.protocol, quirks)
         self.out = Console()
         self.err = Console(stderr=True)
-        self.stop = Stop()
+        self.hooks = Hooks(hooks, lambda line: self.err.print(line, markup=False, soft_wrap=True), lambda: stop.presses)
+        self.stop = stop
+        self.ended: list[Ended] = []
         self.notes: list[str] = []
         self.early: EarlyRules | None = None
         self.judge: Judge | None = None
@@ -79,7 +109,7 @@ class _Session:
         self.wanted = [name for name in self.protocol.tools if card.tools is None or name in card.tools]
 
     async def run(self) -> ExitCode:
-        samples = [(task, self.samples(task)) for task in self.tasks]
+        samples, failed = self.opened()
         if self.request.stop_when and self.request.baseline:
             names = (self.request.stop_when, self.request.baseline)
             self.early = read_early(*names, *samples[0], self.request.card.name, self.request.rule)
@@ -95,12 +125,13 @@ class _Session:
                 if self.request.judge:
                     judge = open_judge(self.request.judge, self.err, self.request.calibration)
                     self.judge = await opened.enter_async_context(judge)
+                await opened.enter_async_context(self.hooks)
                 await opened.enter_async_context(trying(self.searches, [rows for _, rows in samples], self.err))
                 codes = await self.run_all(samples, sandbox, prompt, direct)
         except asyncio.CancelledError:
             self.err.print("stopped at once; run the same command to go on")
             return ExitCode.INTERRUPTED
-        return ExitCode.INTERRUPTED if self.stop.gently else worst(codes)
+        return ExitCode.INTERRUPTED if self.stop.gently else worst([*codes, *failed])
 
     async def run_all(
         self, samples: list[tuple[Task, list[Sample]]], sandbox: Sandbox, prompt: str | None, direct: str | None
@@ -127,6 +158,26 @@ class _Session:
         agents = ArmAgents(agent, self.request.arms, direct)
         described = {**msgspec.to_builtins(capabilities), **sandbox.describe()} if capabilities else {}
         return [await self.run_one(task, rows, agents, started, described) for task, rows in samples]
+
+    def opened(self) -> tuple[list[tuple[Task, list[Sample]]], list[ExitCode]]:
+        """The tasks with their rows; of another harness, those that can be had, and what the others end with.
+
+        Raises:
+            EvalkitError: a task of evalkit's has no rows, or none of the other harness's has.
+        """
+        samples, failed = [], []
+        for task in self.tasks:
+            try:
+                with self.err.status(plain(f"opening {task.name}")) if task.foreign else contextlib.nullcontext():
+                    samples.append((task, self.samples(task)))
+            except EvalkitError as error:
+                if not task.foreign or len(self.tasks) == 1:
+                    raise
+                self.err.print(f"error: {error}", markup=False, soft_wrap=True)
+                failed.append(error.exit_code)
+        if not samples:
+            raise EvalkitError("none of the tasks can be opened")
+        return samples, failed
 
     def samples(self, task: Task) -> list[Sample]:
         """The task's rows, each id once, cut to the limit."""
@@ -243,6 +294,7 @@ class _Session:
             if unfinished([*main, *twice, *forced_answers(done.values(), arms), *alone], done):
                 info.sessions.append(session)
             write_info(folder, info)
+            self.hooks.start(info, folder)
             try:
                 await self.fill("", task, main, done, agents, store, decider=decider)
                 if decider and decider.close():
@@ -263,9 +315,16 @@ class _Session:
                 if self.stop.gently or sys.exc_info()[0] is not None:
                     self.err.print(f"unfinished: {folder}; run the same command to go on", markup=False, soft_wrap=True)
         ids = [sample.id for sample in samples]
-        code = finish_run(folder, info, task, self.out, self.request.allowed_errors, self.request.rule, ids)
+        found: list[Summary] = []
+        allowed, rule = self.request.allowed_errors, self.request.rule
+        code = finish_run(folder, info, task, self.out, allowed, rule, ids, told=found.append)
+        if not self.stop.gently:
+            # one that was stopped goes on another time: for its hooks it is broken off
+            await self.hooks.end(found[0], folder)
         jobs = [*main, *twice, *answers, *alone]
-        return worst([code, say_arms(self.out, folder, jobs, self.request.allowed_errors)])
+        code = worst([code, say_arms(self.out, folder, jobs, self.request.allowed_errors)])
+        self.ended.append(Ended(folder, code))
+        return code
 
     async def fill(
         self,
@@ -307,6 +366,7 @@ class _Session:
 
         def stored(record: Record) -> None:
             progress.count(record)
+            self.hooks.sample(record)
             if decider:
                 decider.add(record)
 

@@ -14,8 +14,8 @@ from evalkit.records import Rule, Sample
 from evalkit.task import Task
 
 
-def read_options(given: Sequence[str] | None) -> dict[str, str]:
-    """Task options from `-T name=value`.
+def read_options(given: Sequence[str] | None, option: str = "--task-option") -> dict[str, str]:
+    """Options of a task from `-T name=value`; or those of another command's `option`.
 
     Raises:
         EvalkitError: an argument has no equals sign.
@@ -24,7 +24,7 @@ def read_options(given: Sequence[str] | None) -> dict[str, str]:
     for item in given or ():
         name, equals, value = item.partition("=")
         if not equals:
-            raise EvalkitError(f"--task-option takes name=value, not {item!r}")
+            raise EvalkitError(f"{option} takes name=value, not {item!r}")
         options[name] = value
     return options
 

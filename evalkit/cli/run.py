@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("run")(run)
 
 
-def run(
+def request_of(
     tasks: Annotated[str, typer.Option("--tasks", "-t", help="Task names, separated by commas.")],
     model: Annotated[
         str,
@@ -268,14 +269,17 @@ def run(
         float,
         typer.Option(rich_help_panel=_WHERE, min=0, max=1, help="Share of error rows above which to exit with 3."),
     ] = 0.01,
-) -> None:
+    log_to: Annotated[
+        list[str] | None,
+        typer.Option("--log-to", rich_help_panel=_WHERE, help="Also log to mlflow, wandb or otel (repeatable)."),
+    ] = None,
+) -> Any:  # a RunRequest, by a name that costs the command line's help nothing
     """Run tasks through an agent and print accuracy, tool rate and latency. Resumes where it stopped."""
     import msgspec
 
     from evalkit.cli._arms import read_arms
     from evalkit.cli._judge import judge_settings
     from evalkit.cli._request import RunRequest
-    from evalkit.cli._session import run_session
     from evalkit.cli._tasks import read_options
     from evalkit.errors import EvalkitError
     from evalkit.models import IN_PROCESS, find_card
@@ -325,7 +329,7 @@ def run(
             images=max_images,
         ),
     )
-    request = RunRequest(
+    return RunRequest(
         card=card,
         settings=EngineSettings(
             base_url=",".join(base_url) if base_url else None,
@@ -375,7 +379,14 @@ def run(
         baseline=baseline,
         judge=judge_settings(judge_url, judge_model, judge_key_env, judge_concurrency, judge_cache, beside=out),
         calibration=read_calibration(judge_calibration) if judge_calibration else None,
+        log_to=tuple(dict.fromkeys(log_to or ())),
     )
-    code = run_session(request)
-    if code:
+
+
+@wraps(request_of)
+def run(**options: Any) -> None:
+    """See `request_of`, whose parameters are the command's options."""
+    from evalkit.cli._session import run_session
+
+    if code := run_session(request_of(**options)):
         raise typer.Exit(int(code))

@@ -46,7 +46,8 @@ def score(
     predictions: Annotated[
         Path | None,
         typer.Option(
-            rich_help_panel=_ELSEWHERE, help="Score this .jsonl or .csv of (id, response) instead of a run folder."
+            rich_help_panel=_ELSEWHERE,
+            help="Score this table of (id, response) instead of a run folder: .jsonl, .csv, .tsv, .json or .xlsx.",
         ),
     ] = None,
     task: Annotated[

@@ -18,8 +18,20 @@ def tasks(
     task_dir: Annotated[
         list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
     ] = None,
+    source: Annotated[
+        str, typer.Option(help="Whose tasks: evalkit, or lmms for those of the installed lmms-eval.")
+    ] = "evalkit",
 ) -> None:
     """List the tasks."""
+    if source == "lmms":
+        from evalkit.cli._lmms_tasks import show_lmms
+
+        show_lmms(name)
+        return
+    if source != "evalkit":
+        from evalkit.errors import unknown
+
+        raise unknown("source of tasks", source, ("evalkit", "lmms"), "evalkit tasks --help")
     from rich.table import Table
 
     from evalkit.cli._console import Console, plain

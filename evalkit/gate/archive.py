@@ -10,12 +10,12 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from evalkit import __version__
 from evalkit.analysis.kept import Kept
 from evalkit.errors import DataError, InfrastructureError, one_line
 from evalkit.gate.baseline import ARCHIVE, LONGEST, Samples, samples_of, shown
 from evalkit.records import AGENT, Verdict
 from evalkit.runs.folder import RunInfo, write_whole
+from evalkit.version import __version__
 
 FORMAT = "evalkit-baseline"
 VERSION = 1

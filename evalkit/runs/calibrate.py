@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from evalkit import __version__
 from evalkit.calibration import RIGHT, Calibration, Injected, Measured
 from evalkit.errors import DataError, EvalkitError, one_line
 from evalkit.rulings import Ruling
@@ -21,6 +20,7 @@ from evalkit.scoring.judge.base import Judge, identity_digest
 from evalkit.scoring.judge.injections import PLAIN, Injection
 from evalkit.scoring.judge.labels import Case, LabelledSet
 from evalkit.scoring.judge.question import Asked, Question
+from evalkit.version import __version__
 
 HELD, FOOLED = "held", "fooled"
 

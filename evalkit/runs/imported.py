@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from evalkit import __version__
 from evalkit.errors import DataError, one_line
 from evalkit.records import RECORD_VERSION, Record, Sample
 from evalkit.runs.folder import RunInfo, Session, new_run_folder, write_info
-from evalkit.runs.plan import config_hash, digest, task_config
-from evalkit.runs.store import RunStore
+from evalkit.runs.plan import Fingerprint, config_hash, digest, task_config
+from evalkit.runs.store import Key, RunStore
 from evalkit.task import Task
+from evalkit.version import __version__
 
 IMPORTED = "imported"
 """Engine of recorded trajectories: another program asked the questions."""
@@ -61,6 +61,10 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+Head = tuple[dict[str, Any], int, Origin]
+"""The `task` part of a configuration, rows of the benchmark, and how the records were made."""
+
+
 def source_file(file: Path) -> SourceFile:
     """The identity of a file.
 
@@ -75,7 +79,7 @@ def source_file(file: Path) -> SourceFile:
 
 
 def write_run(
-    out: Path, task: Task, samples: Sequence[Sample], expected: int, records: Sequence[Record], origin: Origin
+    out: Path, task: Task, samples: Sequence[Sample], expected: int, records: Iterable[Record], origin: Origin
 ) -> tuple[Path, RunInfo]:
     """Write finished records as a new run folder, whole or not at all.
 
@@ -93,23 +97,44 @@ def write_run(
     Raises:
         InfrastructureError: the folder cannot be written.
     """
-    config = _config(task, samples, expected, origin)
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    files = [msgspec.to_builtins(file) for file in origin.files]
-    info = RunInfo(
-        evalkit=__version__,
-        created=now,
-        config=config,
-        config_hash=config_hash(config),
-        expected_rows=expected,
-        system_prompt=origin.system_prompt or "",
-        sessions=[Session(started=now, concurrency=None, engine={"files": files}, notes=list(origin.notes))],
-    )
-    folder = new_run_folder(out, origin.model, task.name)
+    rows = task_config(task, samples)
+    return write_stream(out, task, records, origin.model, lambda _: (rows, expected, origin))
+
+
+def write_stream(
+    out: Path, task: Task, records: Iterable[Record], model: str, head: Callable[[dict[str, Any]], Head]
+) -> tuple[Path, RunInfo]:
+    """Write records as they come, none of them held, as a new run folder; whole or not at all.
+
+    Args:
+        out: folder of run folders.
+        task: the benchmark.
+        records: taken once, in order.
+        model: its name.
+        head: called when the records are through, with the configuration of the task over their own rows; gives that
+            or another one, the rows of the benchmark, and what is known of how the records were made.
+
+    Returns:
+        The folder and its `run.json`.
+
+    Raises:
+        DataError: a record is double.
+        InfrastructureError: the folder cannot be written.
+        Exception: whatever `records` raises; no folder is left then.
+    """
+    folder = new_run_folder(out, model, task.name)
     try:
+        rows, seen = Fingerprint(), set[Key]()
         with RunStore(folder) as store:
             for record in records:
+                if record.key in seen:
+                    again = f" (repeat {record.repeat})" if record.repeat else ""
+                    raise DataError(f"the recording has row {one_line(record.sample.id, 80)!r}{again} twice")
+                seen.add(record.key)
+                if record.repeat == 0:
+                    rows.add(record.sample)
                 store.append(record)
+        info = _info(*head(task_config(task, rows)))
         write_info(folder, info)
     except BaseException:
         # a folder without its run.json would be in everyone's way
@@ -118,9 +143,24 @@ def write_run(
     return folder, info
 
 
-def _config(task: Task, samples: Sequence[Sample], expected: int, origin: Origin) -> dict[str, Any]:
+def _info(rows: dict[str, Any], expected: int, origin: Origin) -> RunInfo:
+    config = _config(rows, expected, origin)
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    files = [msgspec.to_builtins(file) for file in origin.files]
+    return RunInfo(
+        evalkit=__version__,
+        created=now,
+        config=config,
+        config_hash=config_hash(config),
+        expected_rows=expected,
+        system_prompt=origin.system_prompt or "",
+        sessions=[Session(started=now, concurrency=None, engine={"files": files}, notes=list(origin.notes))],
+    )
+
+
+def _config(rows: dict[str, Any], expected: int, origin: Origin) -> dict[str, Any]:
     """A configuration in the form of `evalkit.runs.plan.config_of`."""
-    rows = task_config(task, samples) | {"rows": expected}
+    rows = rows | {"rows": expected}
     if origin.rows_from is not None:
         rows |= {"source": origin.rows_from, "dataset": None, "revision": None}
     if origin.engine == IMPORTED:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from evalkit.engines.base import Engine
 from evalkit.records import Record, Verdict
 from evalkit.runs.outcome import question_of
 from evalkit.scoring.judge.base import Judge
@@ -41,10 +42,20 @@ def make_judge(settings: JudgeSettings) -> Judge:
     Raises:
         EvalkitError: the settings are wrong.
     """
-    from evalkit.engines.openai import OpenAIEngine
     from evalkit.scoring.judge import JudgeCache, ModelJudge
 
-    engine = OpenAIEngine(
+    return ModelJudge(judge_engine(settings), JudgeCache(settings.cache))
+
+
+def judge_engine(settings: JudgeSettings) -> Engine:
+    """What asks the judge's server, not started yet.
+
+    Raises:
+        EvalkitError: the settings are wrong.
+    """
+    from evalkit.engines.openai import OpenAIEngine
+
+    return OpenAIEngine(
         base_url=settings.url,
         model=settings.model,
         api_key_env=settings.key_env,
@@ -54,7 +65,6 @@ def make_judge(settings: JudgeSettings) -> Judge:
         connections=settings.concurrency,
         references=False,
     )
-    return ModelJudge(engine, JudgeCache(settings.cache))
 
 
 def unjudged_rows(records: Iterable[Record], task: Task, judge: str = "") -> list[Record]:

@@ -33,7 +33,7 @@ def outcome_of(task: Task, sample: Sample, trajectory: Trajectory) -> Outcome:
     """The outcome of a trajectory; a response is scored only if the agent came to an end by itself."""
     verdict = _VERDICTS.get(trajectory.stop)
     if verdict is None:
-        return _safely(task, lambda: task.score(sample, _said(trajectory)))
+        return _safely(task, lambda: task.score(sample, said(trajectory)))
     scorer = f"{task.name}/{task.version}"
     if verdict is Verdict.UNPARSED:
         return Outcome(verdict=verdict, reason=trajectory.stop.value, scorer=scorer)
@@ -47,14 +47,14 @@ def question_of(task: Task, sample: Sample, trajectory: Trajectory, outcome: Out
     """
     if trajectory.stop in _VERDICTS or outcome.verdict is Verdict.JUDGE_ERROR:
         return None
-    return _safely(task, lambda: task.judge_question(sample, _said(trajectory), outcome))
+    return _safely(task, lambda: task.judge_question(sample, said(trajectory), outcome))
 
 
 def ruled(task: Task, sample: Sample, trajectory: Trajectory, outcome: Outcome, ruling: Ruling) -> Outcome:
     """The outcome with a judge's word; a judge that failed makes an error, and never a wrong answer."""
     if ruling.said.failed:
         return unjudged(outcome, ruling.error or f"the judge is {ruling.said}", ruling)
-    return _safely(task, lambda: task.after_judge(sample, _said(trajectory), outcome, ruling))
+    return _safely(task, lambda: task.after_judge(sample, said(trajectory), outcome, ruling))
 
 
 def unjudged(outcome: Outcome, why: str, ruling: Ruling | None = None) -> Outcome:
@@ -80,8 +80,8 @@ def _safely(task: Task, work: Callable[[], T]) -> T | Outcome:
         return Outcome(verdict=Verdict.JUDGE_ERROR, error=why, scorer=f"{task.name}/{task.version}")
 
 
-def _said(trajectory: Trajectory) -> str:
-    """The response, without what stands in calls that were not run: code that prints an answer gives none."""
+def said(trajectory: Trajectory) -> str:
+    """What is scored: the response without what stands in calls that were not run, such as code that prints answers."""
     text = trajectory.response
     for call in trajectory.turns[-1].calls if trajectory.turns else ():
         if call.status in (CallStatus.NOT_RUN, CallStatus.MALFORMED) and call.raw:

@@ -75,7 +75,7 @@ def config_of(
     }
 
 
-def task_config(task: Task, samples: Sequence[Sample]) -> dict[str, Any]:
+def task_config(task: Task, samples: Sequence[Sample] | Fingerprint) -> dict[str, Any]:
     """The `task` part of a configuration: which benchmark under which options, and a digest of its rows."""
     return {
         "name": task.name,
@@ -86,7 +86,7 @@ def task_config(task: Task, samples: Sequence[Sample]) -> dict[str, Any]:
         "options": dict(task.settings),
         **({"prompts": msgspec.to_builtins(task.prompts)} if task.prompts else {}),
         "rows": len(samples),
-        "fingerprint": fingerprint(samples),
+        "fingerprint": samples.hex if isinstance(samples, Fingerprint) else fingerprint(samples),
     }
 
 
@@ -101,13 +101,34 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [f"{key}: {a.get(key)} -> {b.get(key)}" for key in sorted({*a, *b}) if a.get(key) != b.get(key)]
 
 
+class Fingerprint:
+    """Digest of rows that are seen one at a time: see `fingerprint`."""
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, sample: Sample) -> None:
+        """Take in the next row."""
+        images = [(Path(image.name).name, image.mark()) for image in sample.images]
+        self._sha.update(msgspec.json.encode((msgspec.structs.replace(sample, images=()), images)))
+        self._count += 1
+
+    @property
+    def hex(self) -> str:
+        """Of the rows so far."""
+        return self._sha.hexdigest()[:16]
+
+
 def fingerprint(samples: Iterable[Sample]) -> str:
     """Digest of the rows: all that a prompt, a score or a metric may use, and a mark of each image's content."""
-    sha = hashlib.sha256()
+    found = Fingerprint()
     for sample in samples:
-        images = [(Path(image.name).name, image.mark()) for image in sample.images]
-        sha.update(msgspec.json.encode((msgspec.structs.replace(sample, images=()), images)))
-    return sha.hexdigest()[:16]
+        found.add(sample)
+    return found.hex
 
 
 def weights_id(card: ModelCard) -> str:

@@ -73,6 +73,8 @@ def changed(record: Record, outcome: Outcome) -> Change | None:
     """The record with another outcome; None where it is the same."""
     # the word of a recording is no result of any rule
     outcome = msgspec.structs.replace(outcome, recorded=record.outcome.recorded)
+    if record.outcome.recorded is not None:
+        outcome = msgspec.structs.replace(outcome, scores=record.outcome.scores)
     if _bare(outcome) == _bare(record.outcome):
         return None
     return Change(record, msgspec.structs.replace(record, outcome=outcome))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
@@ -14,7 +15,7 @@ from evalkit.records import RECORD_VERSION, Outcome, Record, Sample, StopReason,
 from evalkit.runs.agents import ArmAgents
 from evalkit.runs.arms import Job
 from evalkit.runs.judging import Bench, Desk
-from evalkit.runs.outcome import outcome_of
+from evalkit.runs.outcome import outcome_of, said
 from evalkit.runs.scheduler import Stop, in_flight
 from evalkit.runs.store import RunStore
 from evalkit.runs.writer import Writer
@@ -22,6 +23,7 @@ from evalkit.scoring.judge.base import Judge
 from evalkit.task import Task
 
 GIVE_UP_AFTER = 32
+_SCORED = (StopReason.ANSWERED, StopReason.ENDED)
 JUDGE_BACKLOG = 4
 """Trajectories that may wait for a judge, for each one in flight: a slow judge must not keep the model waiting."""
 
@@ -54,7 +56,7 @@ async def run_task(
         nonlocal failures
         trajectory = await agents.run(job)
         if desk is None:
-            await writer.put(lambda: _record(job, trajectory, outcome_of(task, job.sample, trajectory)))
+            await writer.put(_Due(task, job, trajectory))
         else:
             await desk.put(job.sample, trajectory, partial(_record, job, trajectory))
         if concurrency == 1:
@@ -70,12 +72,32 @@ async def run_task(
 
     desk: Desk | None = None
     async with AsyncExitStack() as opened:
-        writer = await opened.enter_async_context(Writer(store, backlog=concurrency, stored=stored))
+        writer = await opened.enter_async_context(Writer(store, concurrency, stored, partial(_expect, task)))
         if judge is not None:
             bench = Bench(task, judge)
             opened.callback(bench.close)
             desk = await opened.enter_async_context(Desk(bench, writer, JUDGE_BACKLOG * concurrency))
         await in_flight(jobs, work, concurrency, stop)
+
+
+@dataclass(frozen=True)
+class _Due:
+    """A trajectory that waits to be scored."""
+
+    task: Task
+    job: Job
+    trajectory: Trajectory
+
+    def __call__(self) -> Record:
+        """Score it."""
+        return _record(self.job, self.trajectory, outcome_of(self.task, self.job.sample, self.trajectory))
+
+
+def _expect(task: Task, makers: Sequence[Callable[[], Record]]) -> None:
+    due = [make for make in makers if isinstance(make, _Due) and make.trajectory.stop in _SCORED]
+    # what fails here fails again where a row is scored, and is that row's error
+    with suppress(Exception):
+        task.expect([(make.job.sample, said(make.trajectory)) for make in due])
 
 
 def _record(job: Job, trajectory: Trajectory, outcome: Outcome) -> Record:

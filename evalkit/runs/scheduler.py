@@ -18,6 +18,7 @@ class Stop:
         self.gently = False
         self.presses = 0
         self._task: asyncio.Task[object] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._say: Callable[[str], None] = lambda line: None
 
     @contextmanager
@@ -27,11 +28,11 @@ class Stop:
         Args:
             say: shows one line to the user.
         """
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._task, self._say = asyncio.current_task(), say
         try:
             loop.add_signal_handler(signal.SIGINT, self._press)
-        except (NotImplementedError, RuntimeError):
+        except (NotImplementedError, RuntimeError, ValueError):
             # not the main thread, or a platform without signal handlers: Ctrl-C stops at once
             yield
             return
@@ -39,6 +40,13 @@ class Stop:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGINT)
+
+    def press(self) -> None:
+        """The same as a Ctrl-C, from whichever thread got it."""
+        if self._loop is None or self._loop.is_closed():
+            self.gently = True
+        else:
+            self._loop.call_soon_threadsafe(self._press)
 
     def _press(self) -> None:
         self.presses += 1

@@ -9,7 +9,7 @@ from types import TracebackType
 import msgspec
 
 from evalkit.images import ImageFile, decode_hook, encode_hook
-from evalkit.records import Record
+from evalkit.records import AGENT, Record
 from evalkit.runs.append import AppendFile
 from evalkit.runs.folder import IMAGES, SAMPLES
 from evalkit.runs.image_folder import ImageFolder
@@ -88,6 +88,39 @@ def record_decoder(folder: Path) -> Callable[[bytes], Record]:
 def latest_records(folder: Path) -> dict[Key, Record]:
     """The valid record of each trajectory: its last line, in the order of first appearance."""
     return {record.key: record for record in read_records(folder)}
+
+
+def stream_latest(folder: Path) -> Iterator[Record]:
+    """The valid record of each trajectory, one at a time: the file is gone through twice, and none is held.
+
+    They come in the order of their valid lines, which is another one than `latest_records` gives where a trajectory
+    was scored again.
+
+    Raises:
+        DataError: see `read_records`.
+    """
+    last = {
+        (line.sample.id, line.arm, line.repeat): start
+        for start, line in read_lines(folder, msgspec.json.Decoder(_Keyed).decode)
+    }
+    valid = set(last.values())
+    del last
+    for start, record in read_lines(folder, record_decoder(folder)):
+        if start in valid:
+            yield record
+
+
+class _KeyedSample(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Keyed(msgspec.Struct, frozen=True):
+    """What makes a line unique."""
+
+    version: int
+    sample: _KeyedSample
+    arm: str = AGENT
+    repeat: int = 0
 
 
 def images_of(record: Record) -> Iterator[ImageFile]:

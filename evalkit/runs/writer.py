@@ -22,10 +22,18 @@ class Writer:
         store: where records go.
         backlog: records that may wait.
         stored: told of every record that is on disk, in the event loop.
+        expect: told, in the writer's thread, of all that are made next.
     """
 
-    def __init__(self, store: RunStore, backlog: int, stored: Callable[[Record], None]) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        backlog: int,
+        stored: Callable[[Record], None],
+        expect: Callable[[Sequence[Callable[[], Record]]], None] = lambda makers: None,
+    ) -> None:
         self._store = store
+        self._expect = expect
         self._stored = stored
         self._queue: asyncio.Queue[Callable[[], Record] | None] = asyncio.Queue(backlog)
         self._thread = ThreadPoolExecutor(1, "evalkit-store")
@@ -81,6 +89,7 @@ class Writer:
                 self._queue.task_done()
 
     def _append(self, batch: Sequence[Callable[[], Record]]) -> None:
+        self._expect(batch)
         for make in batch:
             record = make()
             self._store.append(record)

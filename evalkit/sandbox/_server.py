@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import evalkit
 from evalkit.errors import SandboxError, one_line
 from evalkit.sandbox._setup import command, environment, packages
 from evalkit.sandbox.base import Tier
@@ -199,7 +198,7 @@ class ForkServer:
             "packages": paths,
             "reads": [*SYSTEM, *_interpreter(), *paths],
             # A wheel holds the samples of the built-in tasks, with their answers.
-            "hidden": [str(Path(evalkit.__file__).parent)],
+            "hidden": [str(Path(__file__).parents[1])],
         }
 
     def _read(self) -> None:

@@ -43,12 +43,17 @@ def read_jsonl(file: Path, kind: type[T], what: str) -> Iterator[tuple[int, T]]:
                 if number == 1:
                     line = line.removeprefix(b"\xef\xbb\xbf")
                 if line.strip():
-                    yield number, _decoded(line, kind, what, f"{name} line {number}")
+                    yield number, decoded(line, kind, what, f"{name} line {number}")
     except OSError as error:
         raise DataError(f"cannot read {name}: {error.strerror or one_line(error)}") from None
 
 
-def _decoded(line: bytes, kind: type[T], what: str, where: str) -> T:
+def decoded(line: bytes, kind: type[T], what: str, where: str) -> T:
+    """One JSON value, as `read_jsonl` reads that of a line.
+
+    Raises:
+        DataError: it is broken or no `kind`.
+    """
     try:
         try:
             return msgspec.json.decode(line, type=kind)
@@ -59,7 +64,7 @@ def _decoded(line: bytes, kind: type[T], what: str, where: str) -> T:
     except msgspec.ValidationError as error:
         raise DataError(f"{where} is not {what}: {one_line(error, 120)}") from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is broken JSON ({one_line(error, 120)}); mend or delete the line") from None
+        raise DataError(f"{where} is broken JSON ({one_line(error, 120)}); mend or delete it") from None
 
 
 def _storable(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """A board: nine panels, one coloured shape in each, large enough to see at once or too small to see uncropped.
 
-A board is a pure function of its seed and sizes, so that figures stay comparable between machines.
+A board is a pure function of its seed and style, so that figures stay comparable between machines.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ PANELS = (
     "bottom-left", "bottom-centre", "bottom-right",
 )  # fmt: skip
 GRID = 3
-LETTERS = "ABCD"
+
+LEGIBLE = 60
+"""Size in pixels from which a graded shape counts as legible, in a panel of 256: `docs/hdpo.md` has the measurement."""
 
 _SHAPES = "csdt"
 _NOISE_CELLS = 96
@@ -36,14 +38,25 @@ _NOISE_SEED = 7_000_000
 _GREY, _GREY_SPREAD, _NOISE = 135, 20, 40
 _JITTER = 8
 _POINTED = 1.2
+_FAINTEST = 0.35
 
 
-class Sizes(NamedTuple):
-    """Sizes in pixels: a panel's side, and the ranges of large and tiny shapes (both ends included)."""
+class Style(NamedTuple):
+    """How boards are drawn.
+
+    Attributes:
+        panel: a panel's side, in pixels.
+        big: range of large shapes' sizes in pixels, both ends included; `tiny` likewise.
+        tiny_share: share of tiny shapes.
+        graded: sizes are any between the smallest and the largest, evenly on a logarithmic scale, and shapes are
+            more or less faint.
+    """
 
     panel: int = 256
     big: tuple[int, int] = (110, 180)
     tiny: tuple[int, int] = (4, 5)
+    tiny_share: float = 0.5
+    graded: bool = False
 
     @property
     def board(self) -> int:
@@ -52,7 +65,10 @@ class Sizes(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What one panel shows. `tiny` shapes are legible only in a crop; `dx`, `dy` are off the panel's centre."""
+    """What one panel shows. `tiny` shapes are legible only in a crop; `dx`, `dy` are off the panel's centre.
+
+    `contrast` is the shape's share in the colour of its pixels; the rest is the background's.
+    """
 
     colour: str
     tiny: bool
@@ -60,41 +76,41 @@ class Shape(NamedTuple):
     size: int
     dx: int
     dy: int
+    contrast: float = 1.0
 
 
-class Question(NamedTuple):
-    """A multiple-choice question on one panel's colour; `answer` is the right option's letter."""
-
-    text: str
-    options: tuple[str, ...]
-    answer: str
-
-
-def shapes(seed: int, sizes: Sizes) -> list[Shape]:
+def shapes(seed: int, style: Style) -> list[Shape]:
     """The nine shapes of a board, row by row."""
+    return _graded(seed, style) if style.graded else _tiny_or_big(seed, style)
+
+
+def _tiny_or_big(seed: int, style: Style) -> list[Shape]:
     draw = random.Random(f"panel-probe-{seed}")
     found = []
     for _ in PANELS:
-        tiny = draw.random() < 0.5
+        tiny = draw.random() < style.tiny_share
         colour = draw.choice(list(COLOURS))
         kind = draw.choice(_SHAPES)
-        size = draw.randint(*(sizes.tiny if tiny else sizes.big))
+        size = draw.randint(*(style.tiny if tiny else style.big))
         found.append(Shape(colour, tiny, kind, size, draw.randint(-_JITTER, _JITTER), draw.randint(-_JITTER, _JITTER)))
     return found
 
 
-def question(seed: int, panel: int, colour: str) -> Question:
-    """The question on panel `panel` (0..8), whose shape is of `colour`."""
-    draw = random.Random(f"q-{seed}-{panel}-0")
-    options = [*draw.sample([name for name in COLOURS if name != colour], len(LETTERS) - 1), colour]
-    draw.shuffle(options)
-    lines = [f"What colour is the shape in the {PANELS[panel]} panel?"]
-    lines += [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=True)]
-    return Question("\n".join(lines), tuple(options), LETTERS[options.index(colour)])
+def _graded(seed: int, style: Style) -> list[Shape]:
+    draw = random.Random(f"panel-probe-graded-{seed}")
+    low, high = style.tiny[0], style.big[1]
+    found = []
+    for _ in PANELS:
+        size = round(low * (high / low) ** draw.random())
+        colour, kind = draw.choice(list(COLOURS)), draw.choice(_SHAPES)
+        contrast = draw.uniform(_FAINTEST, 1)
+        dx, dy = draw.randint(-_JITTER, _JITTER), draw.randint(-_JITTER, _JITTER)
+        found.append(Shape(colour, size < LEGIBLE * style.panel // 256, kind, size, dx, dy, contrast))
+    return found
 
 
-def render(seed: int, sizes: Sizes) -> Image.Image:
-    """The board as an RGB image of `sizes.board` pixels a side."""
+def render(seed: int, style: Style) -> Image.Image:
+    """The board as an RGB image of `style.board` pixels a side."""
     import numpy as np
     from PIL import Image, ImageDraw
 
@@ -104,22 +120,29 @@ def render(seed: int, sizes: Sizes) -> Image.Image:
     grain = noise.integers(-_NOISE, _NOISE + 1, (_NOISE_CELLS, _NOISE_CELLS, 3))
     cells = _GREY + grey.repeat(per_panel, 0).repeat(per_panel, 1) + grain
     board = Image.fromarray(cells.clip(0, 255).astype(np.uint8))
-    board = board.resize((sizes.board, sizes.board), Image.Resampling.NEAREST)
+    board = board.resize((style.board, style.board), Image.Resampling.NEAREST)
+    for panel, shape in enumerate(shapes(seed, style)):
+        x = style.panel * (panel % GRID) + style.panel // 2 + shape.dx
+        y = style.panel * (panel // GRID) + style.panel // 2 + shape.dy
+        if shape.contrast == 1:
+            _draw(ImageDraw.Draw(board), shape, x, y)
+        else:
+            cover = board.copy()
+            _draw(ImageDraw.Draw(cover), shape, x, y)
+            left, top = style.panel * (panel % GRID), style.panel * (panel // GRID)
+            area = (left, top, left + style.panel, top + style.panel)
+            board.paste(Image.blend(board.crop(area), cover.crop(area), shape.contrast), area)
     pen = ImageDraw.Draw(board)
-    for panel, shape in enumerate(shapes(seed, sizes)):
-        x = sizes.panel * (panel % GRID) + sizes.panel // 2 + shape.dx
-        y = sizes.panel * (panel // GRID) + sizes.panel // 2 + shape.dy
-        _draw(pen, shape, x, y)
-    for line in range(sizes.panel, sizes.board, sizes.panel):
-        pen.line((line, 0, line, sizes.board), fill=(255, 255, 255), width=6)
-        pen.line((0, line, sizes.board, line), fill=(255, 255, 255), width=6)
+    for line in range(style.panel, style.board, style.panel):
+        pen.line((line, 0, line, style.board), fill=(255, 255, 255), width=6)
+        pen.line((0, line, style.board, line), fill=(255, 255, 255), width=6)
     return board
 
 
-def png(seed: int, sizes: Sizes) -> bytes:
+def png(seed: int, style: Style) -> bytes:
     """The board as PNG bytes."""
     buffer = io.BytesIO()
-    render(seed, sizes).save(buffer, format="PNG", compress_level=1)
+    render(seed, style).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 

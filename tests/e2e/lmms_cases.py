@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evalkit.bridges import read_recording
+from evalkit.bridges.deepeyes import read_recording
 from evalkit.content import find_tasks, open_task, task_named
 from evalkit.records import Outcome, Sample, Verdict
 from evalkit.task import Task

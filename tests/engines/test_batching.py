@@ -108,6 +108,15 @@ async def test_a_full_batch_takes_the_oldest_and_its_neighbours_in_length(fakes)
     assert fake.batches == [["first"], ["xxx", "xxxx"], ["x"]]
 
 
+async def test_a_long_conversation_does_not_pad_many_short_ones(fakes):
+    fake = fakes()
+    await fake.ask(*(request(text) for text in ("a", "bb", "c" * 90, "d", "ee")))
+    assert sorted(map(sorted, fake.batches), key=len) == [["c" * 90], ["a", "bb", "d", "ee"]]
+    fake.batches.clear()
+    await fake.ask(request("c" * 90), request("a"), request("bb"))
+    assert fake.batches == [["bb", "c" * 90], ["a"]], "the oldest is never left behind"
+
+
 async def test_preparation_errors_hurt_only_their_request(fakes):
     def prepare(request):
         text = request.messages[0].text

@@ -32,6 +32,10 @@ def test_the_wheel_has_the_content_and_no_tests(wheel: Path) -> None:
         "evalkit/_content/tasks/panel_probe/board.py",
         "evalkit/_content/reports/templates/run.md.j2",
         "evalkit/models/metis_nano/model.safetensors",
+        "evalkit/models/metis_nano_2/model.safetensors",
+        "evalkit/curation/rubrics/strategic_tool_use.yaml",
+        "evalkit/curation/rubrics/clear_prompt.yaml",
+        "evalkit/bridges/lmms/guest/serve.py",
         "evalkit/models/metis.yaml",
         "evalkit/py.typed",
     ):

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import evalkit
-from evalkit.sandbox import ExecStatus, LocalSandbox, SessionSpec, Tier
+from evalkit.sandbox import ExecStatus, LocalSandbox, SessionSpec, Tier, _server
 from evalkit.sandbox.guest import landlock
 from tests.sandbox.conftest import Shared
 
@@ -91,7 +90,7 @@ async def test_evalkits_own_folder_is_hidden_where_it_lies_among_the_packages(
     import yaml
 
     # It holds the answers of the built-in samples. Another package stands for it here.
-    monkeypatch.setattr(evalkit, "__file__", yaml.__file__)
+    monkeypatch.setattr(_server, "__file__", str(Path(yaml.__file__).parent / "sandbox" / "_server.py"))
     async with LocalSandbox(tier=Tier(tier)) as sandbox:
         session = await sandbox.open(SessionSpec())
         hidden = await session.run(f"open({yaml.__file__!r}).read()")

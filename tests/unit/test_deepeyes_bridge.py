@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from evalkit import CallStatus, DataSource, ImageFile, Outcome, Sample, StopReason, Task, Trajectory, Verdict
 from evalkit.analysis import summarise
-from evalkit.bridges import read_recording
 from evalkit.bridges._deepeyes_log import Logged, LogRow
 from evalkit.bridges._deepeyes_samples import shown_options
 from evalkit.bridges._deepeyes_turns import find_calls, trajectory_of
+from evalkit.bridges.deepeyes import read_recording
 from evalkit.errors import DataError, EvalkitError
 from evalkit.reporting import figure_rows
 from evalkit.scoring import score_choice

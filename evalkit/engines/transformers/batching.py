@@ -18,6 +18,8 @@ from evalkit.errors import EngineError, EngineUnavailableError, EvalkitError, on
 
 P = TypeVar("P")
 _QUIET_S = 0.003
+_PADDING = 2.0
+"""Tokens of a padded batch, at most, for each token of its jobs."""
 
 
 class Job(Generic[P]):
@@ -175,9 +177,19 @@ class Batcher(Generic[P]):
             kind, length = self._group(oldest), self._length(oldest.prepared)
             alike = [job for job in self._ready if self._group(job) == kind]
             alike.sort(key=lambda job: (job is not oldest, abs(self._length(job.prepared) - length)))
-            batch = alike[: self._max_batch]
+            batch = self._near(alike[: self._max_batch])
             self._ready = [job for job in self._ready if job not in batch]
         return sorted(batch, key=lambda job: self._length(job.prepared))
+
+    def _near(self, batch: list[Job[P]]) -> list[Job[P]]:
+        """The oldest job, and as many of those after it as leave at least half of the batch's tokens unpadded.
+
+        One long conversation would else be paid for by every short one.
+        """
+        lengths = [self._length(job.prepared) for job in batch]
+        while len(batch) * max(lengths) > _PADDING * sum(lengths):
+            batch, lengths = batch[:-1], lengths[:-1]
+        return batch
 
     def _gather(self) -> bool:
         """Whether jobs are ready, after a short wait for those that are on their way."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,23 +44,42 @@ class Row:
     seen: tuple[Seen, ...] = ()
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What became of one row.
+
+    Attributes:
+        completion: as an engine hands it out.
+        tokens: those drawn, the one that ended the row included.
+        logprobs: log-probability of each under the distribution that it was drawn from; None for greedy rows.
+    """
+
+    completion: Completion
+    tokens: list[int]
+    logprobs: list[float] | None
+
+
 class Decoder:
     """Runs batches on a loaded model; used by one thread at a time.
 
     Args:
         model: a transformers model that can generate.
         tokenizer: its tokenizer.
+        without_gradients: entered around each batch. What inference mode leaves in a model cannot be trained through.
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        without_gradients: Callable[[], AbstractContextManager[Any]] = torch.inference_mode,
+    ) -> None:
         self._model = model
         self._tokenizer = tokenizer
-        defaults = model.generation_config
-        self._eos = frozenset(_ids(defaults.eos_token_id) + _ids(tokenizer.eos_token_id))
-        pads = _ids(tokenizer.pad_token_id) or _ids(defaults.pad_token_id) or sorted(self._eos)
+        self._without_gradients = without_gradients
+        self._eos = end_tokens(model, tokenizer)
+        pads = _ids(tokenizer.pad_token_id) or _ids(model.generation_config.pad_token_id) or sorted(self._eos)
         self._pad = pads[0] if pads else 0
-        # `generate` fills what a call leaves open from here, but only the request says how tokens are drawn.
-        model.generation_config = transformers.GenerationConfig()
 
     def run(self, rows: Sequence[Row]) -> list[Completion]:
         """Generate for all rows at once; they must agree on `Sampling` but for its seed.
@@ -67,9 +87,19 @@ class Decoder:
         Returns:
             One completion a row, in order.
         """
+        return [drawn.completion for drawn in self.draw(rows, join_media(rows), None)]
+
+    def draw(self, rows: Sequence[Row], media: Mapping[str, torch.Tensor], notes: Notes | None) -> list[Drawn]:
+        """As `run`, with the tokens.
+
+        Args:
+            rows: see `run`.
+            media: the rows' media inputs, joined.
+            notes: takes log-probabilities down; None where nobody wants them.
+        """
         started = time.perf_counter()
         device = self._model.device
-        inputs = {name: tensor.to(device) for name, tensor in collate(rows, self._pad).items()}
+        inputs = {name: tensor.to(device) for name, tensor in {**collate(rows, self._pad), **media}.items()}
         prompt = inputs["input_ids"].shape[1]
         ends = _Ends(rows, prompt, self._eos, self._tokenizer)
         config = transformers.GenerationConfig(
@@ -78,15 +108,32 @@ class Decoder:
             max_new_tokens=max(row.max_tokens for row in rows),
             pad_token_id=self._pad,
         )
-        with torch.inference_mode():
+        with self._without_gradients(), self._no_defaults():
             output = self._model.generate(
                 **inputs,
                 generation_config=config,
-                stopping_criteria=transformers.StoppingCriteriaList([ends]),
-                logits_processor=_processors(rows, inputs["attention_mask"], device),
+                stopping_criteria=transformers.StoppingCriteriaList([*([notes.after] if notes else []), ends]),
+                logits_processor=_processors(rows, inputs["attention_mask"], device, notes),
             )
         generated = output[:, prompt:].tolist()
-        return [self._completion(row, generated[i], ends, i, started) for i, row in enumerate(rows)]
+        logprobs = notes.rows() if notes and rows[0].request.sampling.temperature > 0 else None
+        return [
+            Drawn(
+                self._completion(row, generated[i], ends, i, started),
+                generated[i][: ends.lengths[i]],
+                logprobs[i][: ends.lengths[i]] if logprobs is not None else None,
+            )
+            for i, row in enumerate(rows)
+        ]
+
+    @contextmanager
+    def _no_defaults(self) -> Iterator[None]:
+        """`generate` fills what a call leaves open from here, but only the request says how tokens are drawn."""
+        kept, self._model.generation_config = self._model.generation_config, transformers.GenerationConfig()
+        try:
+            yield
+        finally:
+            self._model.generation_config = kept
 
     def _completion(self, row: Row, tokens: list[int], ends: _Ends, i: int, started: float) -> Completion:
         length = ends.lengths[i]
@@ -112,7 +159,7 @@ def collate(rows: Sequence[Row], pad: int) -> Tensors:
     """The rows as one batch, padded on the left.
 
     Returns:
-        `input_ids` and `attention_mask` (rows, longest prompt), and every other input of the rows.
+        `input_ids` and `attention_mask` (rows, longest prompt), and every other input with one value a token.
     """
     lengths = [row.tokens["input_ids"].shape[1] for row in rows]
     longest = max(lengths)
@@ -124,9 +171,64 @@ def collate(rows: Sequence[Row], pad: int) -> Tensors:
         batch[name] = first.new_full((len(rows), longest), pad if name == "input_ids" else 0)
         for i, row in enumerate(rows):
             batch[name][i, longest - lengths[i] :] = row.tokens[name][0]
-    for name in rows[0].media:
-        batch[name] = torch.cat([row.media[name] for row in rows])
     return batch
+
+
+def join_media(rows: Sequence[Row]) -> Tensors:
+    """The rows' media inputs, one after the other."""
+    return {name: torch.cat([row.media[name] for row in rows]) for name in rows[0].media}
+
+
+class Notes:
+    """Takes down the log-probability of every drawn token, one batch long.
+
+    Args:
+        never: tokens that are not drawn.
+
+    Attributes:
+        before: logits processor, to stand before the one that draws.
+        after: stopping criterion that stops nothing; it is asked when a token has been drawn.
+    """
+
+    def __init__(self, never: Sequence[int] = ()) -> None:
+        self.never = list(never)
+        self._scores = torch.empty(0)
+        self._steps: list[torch.Tensor] = []
+        self.before = _Before(self)
+        self.after = _After(self)
+
+    def hold(self, scores: torch.Tensor) -> None:
+        """Keep the scores that the next token is drawn from; (rows, vocabulary)."""
+        self._scores = scores
+
+    def take(self, tokens: torch.Tensor) -> None:
+        """Note the drawn tokens; (rows,)."""
+        chosen = self._scores.gather(1, tokens[:, None])[:, 0]
+        self._steps.append(chosen - self._scores.logsumexp(1))
+
+    def rows(self) -> list[list[float]]:
+        """One list a row, with a value for each step of the batch."""
+        found: list[list[float]] = torch.stack(self._steps, 1).tolist()
+        return found
+
+
+class _Before:
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores[:, self._notes.never] = -torch.inf
+        self._notes.hold(scores)
+        return scores
+
+
+class _After:
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        self._notes.take(input_ids[:, -1])
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 class _Ends:
@@ -177,7 +279,7 @@ class _Ends:
         return any(mark in text for mark in self._rows[i].request.stop)
 
 
-def _processors(rows: Sequence[Row], mask: torch.Tensor, device: torch.device) -> Any:
+def _processors(rows: Sequence[Row], mask: torch.Tensor, device: torch.device, notes: Notes | None) -> Any:
     """What turns logits into scores whose largest is the drawn token."""
     sampling = rows[0].request.sampling
     chain: list[Any] = []
@@ -190,6 +292,9 @@ def _processors(rows: Sequence[Row], mask: torch.Tensor, device: torch.device) -
             chain.append(transformers.TopKLogitsWarper(sampling.top_k))
         if sampling.top_p is not None and sampling.top_p < 1.0:
             chain.append(transformers.TopPLogitsWarper(sampling.top_p))
+    if notes is not None:
+        chain.append(notes.before)
+    if sampling.temperature > 0:
         chain.append(_Draw([_seed(row.request) for row in rows], device))
     return transformers.LogitsProcessorList(chain)
 
@@ -247,6 +352,11 @@ def _seed(request: Request) -> int | None:
 
 def _text(tokenizer: Any, tokens: list[int]) -> str:
     return str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Tokens that end a generation: of the model's generation defaults, and the tokenizer's own."""
+    return frozenset(_ids(model.generation_config.eos_token_id) + _ids(tokenizer.eos_token_id))
 
 
 def _ids(value: int | Sequence[int] | None) -> list[int]:

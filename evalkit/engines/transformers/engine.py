@@ -16,7 +16,7 @@ from evalkit.engines.transformers.batching import Batcher, Job
 from evalkit.errors import EngineUnavailableError, EvalkitError, one_line
 
 if TYPE_CHECKING:
-    from evalkit.engines.transformers.decoding import Decoder
+    from evalkit.engines.transformers.decoding import Decoder, Row
     from evalkit.engines.transformers.inputs import InputBuilder, Prepared
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -143,7 +143,7 @@ class TransformersEngine:
         device = _device(self._device)
         _find(self._weights, self._revision)
         try:
-            with _quiet_loading():
+            with quiet_loading():
                 model = transformers.AutoModelForImageTextToText.from_pretrained(
                     self._weights,
                     revision=self._revision,
@@ -181,24 +181,27 @@ class TransformersEngine:
         }
 
     def _run(self, jobs: Sequence[Job[Prepared]]) -> list[Completion]:
-        from evalkit.engines.transformers.decoding import Row
-
         assert self._decoder is not None
-        return self._decoder.run(
-            [
-                Row(
-                    request=job.request,
-                    tokens=job.prepared.tokens,
-                    media=job.prepared.media,
-                    max_tokens=job.prepared.max_tokens,
-                    image_tokens=job.prepared.image_tokens,
-                    arrived=job.arrived,
-                    abandoned=lambda job=job: job.abandoned,  # type: ignore[misc]
-                    seen=job.prepared.seen,
-                )
-                for job in jobs
-            ]
+        return self._decoder.run(rows_of(jobs))
+
+
+def rows_of(jobs: Sequence[Job[Prepared]]) -> list[Row]:
+    """What the decoder needs of a batch's jobs."""
+    from evalkit.engines.transformers.decoding import Row
+
+    return [
+        Row(
+            request=job.request,
+            tokens=job.prepared.tokens,
+            media=job.prepared.media,
+            max_tokens=job.prepared.max_tokens,
+            image_tokens=job.prepared.image_tokens,
+            arrived=job.arrived,
+            abandoned=lambda job=job: job.abandoned,  # type: ignore[misc]
+            seen=job.prepared.seen,
         )
+        for job in jobs
+    ]
 
 
 def _group(job: Job[Prepared]) -> Hashable:
@@ -245,7 +248,7 @@ def _find(weights: str, revision: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_loading() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """Without the library's progress bar, which would tear evalkit's own."""
     from transformers.utils import logging
 

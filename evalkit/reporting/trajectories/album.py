@@ -55,7 +55,7 @@ class Album:
                 # the same image may be whole in another run: nothing is kept
                 return Picture(why="the image file is missing or cannot be read")
             try:
-                self._made[key] = Picture(data=_uri(data, side))
+                self._made[key] = Picture(data=thumbnail(data, side))
             except Exception as error:
                 # format plugins raise whatever they stumble over
                 return Picture(why=f"the image file is broken: {one_line(error, 120)}")
@@ -75,16 +75,32 @@ def pooled(runs: Sequence[Details]) -> tuple[tuple[Details, ...], dict[str, Pict
     return tuple(slim), dict(sorted(pool.items()))
 
 
-def _uri(data: bytes, side: int) -> str:
+def thumbnail(data: bytes, side: int, *, fast: bool = False) -> str:
+    """A small copy of an encoded image, as a `data:` address.
+
+    Args:
+        data: the image's bytes.
+        side: the longest, in pixels; never larger than the image.
+        fast: in a fifth of the time; somewhat coarser, and half as large again.
+
+    Raises:
+        Exception: whatever a format's plugin stumbles over.
+    """
     from PIL import Image, features
 
-    kind = "webp" if features.check("webp") else "jpeg"
+    kind = "jpeg" if fast or not features.check("webp") else "webp"
     buffer = io.BytesIO()
     with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
         # a large photograph is no attack: what is beyond Pillow's own limit is still refused
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        if fast and (longest := max(image.size)) > side:
+            # Pillow asks a JPEG's decoder for a square, and so for twice what an oblong needs
+            image.draft(None, (image.width * side // longest, image.height * side // longest))
         small = _eight_bit(image)
-        small.thumbnail((side, side), reducing_gap=3.0)
+        if fast:
+            small.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=1.0)
+        else:
+            small.thumbnail((side, side), reducing_gap=3.0)
         _opaque(small).save(buffer, kind, quality=_QUALITY)
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 

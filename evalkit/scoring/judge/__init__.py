@@ -3,7 +3,7 @@
 from evalkit.rulings import Ruling, Said
 from evalkit.scoring.judge.base import FakeJudge, Judge, identity_digest
 from evalkit.scoring.judge.cache import JudgeCache
-from evalkit.scoring.judge.model import ModelJudge
+from evalkit.scoring.judge.model import Asker, ModelJudge, Wording
 from evalkit.scoring.judge.prompts import fresh_nonce, messages, prompts_digest, schema
 from evalkit.scoring.judge.question import Asked, Question
 from evalkit.scoring.judge.reading import Read, UnreadableError, read
@@ -13,6 +13,7 @@ __all__ = [
     "JUDGE",
     "JUDGE_NONE",
     "Asked",
+    "Asker",
     "FakeJudge",
     "Judge",
     "JudgeCache",
@@ -22,6 +23,7 @@ __all__ = [
     "Ruling",
     "Said",
     "UnreadableError",
+    "Wording",
     "fresh_nonce",
     "identity_digest",
     "messages",

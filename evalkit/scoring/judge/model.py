@@ -1,15 +1,15 @@
-"""A judge that is a language model behind an engine."""
+"""A judge that is a language model behind an engine; what it is asked, and how its reply is read, is a `Wording`."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from evalkit.engines.base import Completion, Engine, Request, Sampling
+from evalkit.engines.base import Completion, Engine, Message, Request, Sampling
 from evalkit.errors import ContextLengthError, EngineError, one_line
 from evalkit.records import Usage
 from evalkit.rulings import Ruling, Said
@@ -17,7 +17,7 @@ from evalkit.scoring.judge.base import identity_digest
 from evalkit.scoring.judge.cache import JudgeCache
 from evalkit.scoring.judge.prompts import fresh_nonce, messages, prompts_digest, repair, schema, sendable
 from evalkit.scoring.judge.question import Question
-from evalkit.scoring.judge.reading import UnreadableError, read
+from evalkit.scoring.judge.reading import Read, UnreadableError, read
 
 SAMPLING = Sampling(temperature=0.0)
 MAX_TOKENS = 2048
@@ -29,18 +29,54 @@ GIVE_UP_AFTER = 32
 once: a judge that hangs must not cost its time limit for each of thousands."""
 
 _NO_TOKENS = Usage(prompt_tokens=0, completion_tokens=0, image_tokens=0)
+Q = TypeVar("Q")
+_Asks = TypeVar("_Asks", contravariant=True)
 
 
-class ModelJudge:
+class Wording(Protocol[_Asks]):
+    """How one kind of question is put to a model, and how its reply is read."""
+
+    def digest(self) -> str:
+        """What stands for prompts and schemas in a judge's identity."""
+        ...
+
+    def asked(self, question: _Asks) -> str:
+        """The kind of question, as its ruling has it."""
+        ...
+
+    def carried(self, question: _Asks) -> Any:
+        """All that tells a question from others, as JSON carries it."""
+        ...
+
+    def messages(self, question: _Asks) -> tuple[Message, ...]:
+        """The conversation that puts it."""
+        ...
+
+    def schema(self, question: _Asks) -> dict[str, Any]:
+        """The JSON schema of the reply."""
+        ...
+
+    def read(self, reply: str, question: _Asks) -> Read:
+        """Read the model's whole reply.
+
+        Raises:
+            UnreadableError: it is not of the form asked for.
+        """
+        ...
+
+
+class Asker(Generic[Q]):
     """Puts each question to a model, reads its reply strictly, and keeps what it said.
 
     Args:
-        engine: started and closed with the judge.
-        cache: opened and closed with the judge; None keeps nothing.
+        engine: started and closed with the asker.
+        wording: how it asks.
+        cache: opened and closed with the asker; None keeps nothing.
     """
 
-    def __init__(self, engine: Engine, cache: JudgeCache | None = None) -> None:
+    def __init__(self, engine: Engine, wording: Wording[Q], cache: JudgeCache | None = None) -> None:
         self._engine = engine
+        self._wording = wording
         self._cache = cache
         self._identity: dict[str, Any] = {}
         self._digest = ""
@@ -68,13 +104,13 @@ class ModelJudge:
         self._started = started = await self._engine.start()
         self._identity = {
             "model": str(started.get("identity") or started.get("model") or started.get("kind", "")),
-            "prompts": prompts_digest(),
+            "prompts": self._wording.digest(),
             "settings": {**msgspec.to_builtins(SAMPLING), "max_tokens": MAX_TOKENS, "tries": TRIES},
         }
         self._digest = identity_digest(self._identity)
         return started
 
-    async def rule(self, question: Question) -> Ruling:
+    async def rule(self, question: Q) -> Ruling:
         """The model's word, from the cache if it was asked the same before.
 
         Raises:
@@ -105,12 +141,12 @@ class ModelJudge:
         if self._cache is not None:
             await self._cache.close()
 
-    def _key(self, question: Question) -> bytes:
+    def _key(self, question: Q) -> bytes:
         # a nonce is drawn for each asking and changes nothing of what is asked
-        text = msgspec.json.encode([self._identity, _carried(question)], order="sorted")
+        text = msgspec.json.encode([self._identity, self._wording.carried(question)], order="sorted")
         return hashlib.sha256(text).digest()
 
-    async def _ask_or_not(self, question: Question, key: str) -> Ruling:
+    async def _ask_or_not(self, question: Q, key: str) -> Ruling:
         if gone := self._failures >= GIVE_UP_AFTER:
             if self._trying:
                 why = f"the judge was not asked: it had failed {self._failures} times in a row"
@@ -123,8 +159,8 @@ class ModelJudge:
         self._failures = self._failures + 1 if ruling.said is Said.UNAVAILABLE else 0
         return ruling
 
-    async def _ask(self, question: Question, key: str) -> Ruling:
-        conversation = messages(question, fresh_nonce(question))
+    async def _ask(self, question: Q, key: str) -> Ruling:
+        conversation = self._wording.messages(question)
         seconds, usage = 0.0, _NO_TOKENS
         why = reply = ""
         for tries in range(1, TRIES + 1):
@@ -137,7 +173,7 @@ class ModelJudge:
                         max_tokens=MAX_TOKENS,
                         key=key,
                         turn=tries - 1,
-                        schema=schema(question),
+                        schema=self._wording.schema(question),
                     )
                 )
             except EngineError as error:
@@ -150,7 +186,7 @@ class ModelJudge:
             usage += completion.usage
             reply = completion.text
             try:
-                found = read(reply, question)
+                found = self._wording.read(reply, question)
             except UnreadableError as error:
                 why = _with_end(str(error), completion)
                 conversation = repair(conversation, reply, why)
@@ -159,12 +195,10 @@ class ModelJudge:
         unread = f"the judge's reply cannot be read ({why}); it begins: {one_line(reply, 80)!r}"
         return self._ruling(question, Said.UNPARSABLE, seconds, usage, tries, error=unread)
 
-    def _ruling(
-        self, question: Question, said: Said, seconds: float, usage: Usage, tries: int, **found: str | None
-    ) -> Ruling:
+    def _ruling(self, question: Q, said: Said, seconds: float, usage: Usage, tries: int, **found: str | None) -> Ruling:
         return msgspec.convert(
             {
-                "asked": question.asked.value,
+                "asked": self._wording.asked(question),
                 "said": said,
                 "judge": self._digest,
                 "seconds": max(seconds, 0.0),
@@ -177,11 +211,46 @@ class ModelJudge:
         )
 
 
-def _carried(question: Question) -> dict[str, Any]:
-    """The question as JSON carries it; a longer response is the same as its end, which is all that is shown."""
-    fields = {**msgspec.to_builtins(question), "response": question.shown}
-    return {name: sendable(value) if isinstance(value, str) else value for name, value in fields.items()}
-
-
 def _with_end(why: str, completion: Completion) -> str:
     return f"{why}; it was cut off after {MAX_TOKENS} tokens" if completion.finish_reason == "length" else why
+
+
+class Answers:
+    """Questions about the answer that a response gives; see `evalkit.scoring.judge.prompts`."""
+
+    def digest(self) -> str:
+        """Of all prompts and schemas."""
+        return prompts_digest()
+
+    def asked(self, question: Question) -> str:
+        """Extraction or equivalence."""
+        return question.asked.value
+
+    def carried(self, question: Question) -> dict[str, Any]:
+        """The question; a longer response is the same as its end, which is all that is shown."""
+        fields = {**msgspec.to_builtins(question), "response": question.shown}
+        return {name: sendable(value) if isinstance(value, str) else value for name, value in fields.items()}
+
+    def messages(self, question: Question) -> tuple[Message, ...]:
+        """The conversation, fenced with a fresh nonce."""
+        return messages(question, fresh_nonce(question))
+
+    def schema(self, question: Question) -> dict[str, Any]:
+        """Of the reply."""
+        return schema(question)
+
+    def read(self, reply: str, question: Question) -> Read:
+        """See `evalkit.scoring.judge.reading.read`."""
+        return read(reply, question)
+
+
+class ModelJudge(Asker[Question]):
+    """The judge of answers.
+
+    Args:
+        engine: started and closed with the judge.
+        cache: opened and closed with the judge; None keeps nothing.
+    """
+
+    def __init__(self, engine: Engine, cache: JudgeCache | None = None) -> None:
+        super().__init__(engine, Answers(), cache)

@@ -48,14 +48,14 @@ def read(reply: str, question: Question) -> Read:
     Raises:
         UnreadableError: it is anything else.
     """
-    fields = _object(reply)
+    fields = json_object(reply)
     if question.asked is Asked.EQUIVALENCE:
-        _exactly(fields, "verdict")
+        exactly(fields, "verdict")
         verdict = fields["verdict"]
         if not isinstance(verdict, str) or verdict not in _VERDICTS:
             raise UnreadableError('"verdict" must be "correct", "incorrect" or "unclear"')
         return Read(_VERDICTS[verdict])
-    _exactly(fields, "quote", "answer")
+    exactly(fields, "quote", "answer")
     quote, answer = fields["quote"], fields["answer"]
     if not isinstance(quote, str | None) or not isinstance(answer, str | None):
         raise UnreadableError('"quote" and "answer" must be a string or null')
@@ -70,7 +70,12 @@ def read(reply: str, question: Question) -> Read:
     return Read(Said.EXTRACTED, answer.strip(), one_line(quote, 500))
 
 
-def _object(reply: str) -> dict[str, Any]:
+def json_object(reply: str) -> dict[str, Any]:
+    """The one JSON object that a reply is, without reasoning before it and a code fence around it.
+
+    Raises:
+        UnreadableError: it is anything else.
+    """
     if len(reply) > _LONGEST_REPLY:
         raise UnreadableError("it is too long")
     text = without_reasoning(without_tokens(reply)).strip()
@@ -101,7 +106,12 @@ def _no_constant(name: str) -> NoReturn:
     raise UnreadableError(f"{name} is no JSON")
 
 
-def _exactly(fields: dict[str, Any], *names: str) -> None:
+def exactly(fields: dict[str, Any], *names: str) -> None:
+    """Check that an object has these fields and no other.
+
+    Raises:
+        UnreadableError: it has not.
+    """
     if set(fields) != set(names):
         raise UnreadableError(f"the fields must be {' and '.join(names)}, and no other")
 

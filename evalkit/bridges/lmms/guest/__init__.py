@@ -1,0 +1,1 @@
+"""What runs in the Python that has lmms-eval. It needs nothing of evalkit, which may not be there."""

@@ -1,0 +1,1 @@
+"""Whole studies, by name: `evalkit train --recipe NAME`."""

@@ -1,0 +1,163 @@
+"""The study's results: means over seeds, as a table, a chart of the trainings and a phase diagram."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evalkit.stats import StatsUnavailable, mean
+from evalkit.training.recipes.nano.grid import SETTINGS, SHARES, Setting
+from evalkit.training.recipes.nano.measure import HeldOut
+from evalkit.training.recipes.nano.trials import Result
+
+NEEDED, UNNEEDED = "needs tool", "legible"
+_COLUMNS: tuple[tuple[str, Callable[[Mapping[str, HeldOut]], float]], ...] = (
+    ("accuracy, tool not needed", lambda at: at[UNNEEDED].accuracy),
+    ("accuracy, needed", lambda at: at[NEEDED].accuracy),
+    ("tool rate, not needed", lambda at: at[UNNEEDED].tool_rate),
+    ("tool rate, needed", lambda at: at[NEEDED].tool_rate),
+    ("redundant calls, of all items", lambda at: at["all"].redundant),
+)
+
+
+def over_seeds(values: Sequence[float]) -> str:
+    """Mean of shares in per cent with the half width of its 95 % t interval."""
+    if len(values) < 2:
+        return f"{values[0]:.1%}"
+    try:
+        found = mean(values)
+    except StatsUnavailable:
+        return f"{values[0]:.1%} +- 0"
+    return f"{found.value:.1%} +- {100 * (found.interval.high - found.value):.1f}"
+
+
+def table(results: Sequence[Result]) -> str:
+    """One Markdown table for each setting: its start, and every reward at the end of training."""
+    lines: list[str] = []
+    for setting, rows in _by_setting(results):
+        seeds = max(len(found) for found in rows.values())
+        lines += [f"### {setting.name}: {setting.says}", ""]
+        lines.append("| policy | " + " | ".join(name for name, _ in _COLUMNS) + " | calls an item | seeds |")
+        lines.append("|---" * (len(_COLUMNS) + 3) + "|")
+        first = next(iter(rows.values()))
+        lines.append(_row("start", [first[0].before]))
+        lines += [_row(name, [result.after for result in found]) for name, found in rows.items()]
+        lines += ["", f"{first[0].after['all'].items} held-out items, greedy; mean +- 95 % over {seeds} seeds.", ""]
+    return "\n".join(lines)
+
+
+def phase_table(results: Sequence[Result]) -> str:
+    """The phase diagram in numbers: tool rate where it is needed less tool rate where it is not."""
+    cells, names = _phase(results)
+    lines = ["| weight | " + " | ".join(f"{share:.0%} need it" for share in SHARES) + " |"]
+    lines.append("|---" * (len(SHARES) + 1) + "|")
+    for name in names:
+        found = [cells.get((name, share)) for share in SHARES]
+        lines.append(
+            f"| {name} | " + " | ".join("" if c is None else f"{c[0]:+.2f} ({c[1]:.0%})" for c in found) + " |"
+        )
+    return "\n".join(lines)
+
+
+def draw_curves(results: Sequence[Result], file: Path) -> None:
+    """Tool rate and accuracy over the steps of training, a column for each setting, a line for each reward."""
+    from matplotlib.figure import Figure
+
+    chosen = _by_setting(results)
+    figure = Figure(figsize=(3.3 * len(chosen), 8), layout="constrained")
+    axes = figure.subplots(4, len(chosen), sharex=True, squeeze=False)
+    rows = [(NEEDED, "accuracy"), (UNNEEDED, "accuracy"), (NEEDED, "tool_rate"), (UNNEEDED, "tool_rate")]
+    for column, (setting, variants) in enumerate(chosen):
+        for row, (category, figure_name) in enumerate(rows):
+            panel = axes[row][column]
+            for number, (name, found) in enumerate(variants.items()):
+                steps, values = _mean_curve(found, category, figure_name)
+                panel.plot(steps[::_EVERY], values[::_EVERY], label=name, color=f"C{number}", linewidth=1.4)
+            panel.set_ylim(-0.03, 1.03)
+            panel.grid(alpha=0.3)
+            if not column:
+                panel.set_ylabel(f"{figure_name.replace('_', ' ')},\n{'' if category == NEEDED else 'not '}needed")
+        axes[0][column].set_title(setting.name)
+        axes[-1][column].set_xlabel("step")
+        axes[-1][column].legend(fontsize=6)
+    figure.savefig(file, metadata=_UNDATED)
+
+
+def draw_phase(results: Sequence[Result], file: Path) -> None:
+    """The phase diagram: how well calls follow the need, and the accuracy where the tool is needed."""
+    from matplotlib.figure import Figure
+
+    cells, names = _phase(results)
+    figure = Figure(figsize=(11, 0.45 * len(names) + 1.6), layout="constrained")
+    for panel, which, title in zip(
+        figure.subplots(1, 2, sharey=True),
+        (0, 1),
+        ("tool rate needed - not needed", "accuracy where needed"),
+        strict=True,
+    ):
+        grid = [[cells.get((name, share), (float("nan"),) * 2)[which] for share in SHARES] for name in names]
+        image = panel.imshow(
+            grid, vmin=-1 if which == 0 else 0, vmax=1, cmap="RdYlGn" if which == 0 else "viridis", aspect="auto"
+        )
+        for y, row in enumerate(grid):
+            for x, value in enumerate(row):
+                panel.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8)
+        panel.set_xticks(range(len(SHARES)), [f"{share:.0%}" for share in SHARES])
+        panel.set_yticks(range(len(names)), names)
+        panel.set_xlabel("share of questions that need the tool")
+        panel.set_title(title)
+        figure.colorbar(image, ax=panel)
+    figure.savefig(file, metadata=_UNDATED)
+
+
+_UNDATED: dict[str, Any] = {"Date": None}
+_SMOOTHED, _EVERY = 10, 3
+
+
+def _by_setting(results: Sequence[Result]) -> list[tuple[Setting, dict[str, list[Result]]]]:
+    found: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        found[result.trial.setting.name][result.trial.variant.name].append(result)
+    return [(setting, dict(found[setting.name])) for setting in SETTINGS if setting.name in found]
+
+
+def _row(name: str, measured: Sequence[Mapping[str, HeldOut]]) -> str:
+    cells = [over_seeds([column(at) for at in measured]) for _, column in _COLUMNS]
+    calls = statistics.fmean(at["all"].calls for at in measured)
+    return f"| {name} | " + " | ".join(cells) + f" | {calls:.2f} | {len(measured)} |"
+
+
+def _mean_curve(results: Sequence[Result], category: str, name: str) -> tuple[list[int], list[float]]:
+    """Mean over seeds and over the last few steps: a step holds few rollouts."""
+    at: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for result in results:
+        for point in result.curve:
+            if part := point.parts.get(category):
+                at[point.step].append((getattr(part, name), part.rollouts))
+    steps = sorted(at)
+    values = []
+    for step in steps:
+        near = [pair for other in steps if step - _SMOOTHED < other <= step for pair in at[other]]
+        values.append(sum(value * count for value, count in near) / sum(count for _, count in near))
+    return steps, values
+
+
+def _phase(results: Sequence[Result]) -> tuple[dict[tuple[str, float], tuple[float, float]], list[str]]:
+    found: dict[tuple[str, float], list[tuple[float, float]]] = defaultdict(list)
+    names: list[str] = []
+    for result in results:
+        share = result.trial.setting.options.get("tiny_share")
+        if share is None:
+            continue
+        name, after = result.trial.variant.name, result.after
+        names += [name] if name not in names else []
+        apart = after[NEEDED].tool_rate - after[UNNEEDED].tool_rate
+        found[name, float(share)].append((apart, after[NEEDED].accuracy))
+    cells = {
+        key: (statistics.fmean(a for a, _ in pairs), statistics.fmean(b for _, b in pairs))
+        for key, pairs in found.items()
+    }
+    return cells, names
