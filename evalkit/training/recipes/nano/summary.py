@@ -69,20 +69,23 @@ def draw_curves(results: Sequence[Result], file: Path) -> None:
     chosen = _by_setting(results)
     figure = Figure(figsize=(3.3 * len(chosen), 8), layout="constrained")
     axes = figure.subplots(4, len(chosen), sharex=True, squeeze=False)
+    names = sorted({name for _, variants in chosen for name in variants})
+    shown = {}
     rows = [(NEEDED, "accuracy"), (UNNEEDED, "accuracy"), (NEEDED, "tool_rate"), (UNNEEDED, "tool_rate")]
     for column, (setting, variants) in enumerate(chosen):
         for row, (category, figure_name) in enumerate(rows):
             panel = axes[row][column]
-            for number, (name, found) in enumerate(variants.items()):
+            for name, found in variants.items():
                 steps, values = _mean_curve(found, category, figure_name)
-                panel.plot(steps[::_EVERY], values[::_EVERY], label=name, color=f"C{number}", linewidth=1.4)
+                (line,) = panel.plot(steps[::_EVERY], values[::_EVERY], color=f"C{names.index(name)}", linewidth=1.4)
+                shown[name] = line
             panel.set_ylim(-0.03, 1.03)
             panel.grid(alpha=0.3)
             if not column:
                 panel.set_ylabel(f"{figure_name.replace('_', ' ')},\n{'' if category == NEEDED else 'not '}needed")
         axes[0][column].set_title(setting.name)
         axes[-1][column].set_xlabel("step")
-        axes[-1][column].legend(fontsize=6)
+    figure.legend([shown[name] for name in names], names, loc="outside lower center", ncols=4)
     figure.savefig(file, metadata=_UNDATED)
 
 
