@@ -53,7 +53,7 @@ def main() -> None:
 def measure(step: str, folder: Path, images: Pictures) -> None:
     """One step's time and memory."""
     clock = time.perf_counter()
-    from evalkit.bridges.inspect.library import require
+    from evalkit.bridges.inspect.installed import require
 
     version = require()
     loaded = time.perf_counter() - clock

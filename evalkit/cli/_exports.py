@@ -20,7 +20,7 @@ def export_inspect(run: Path, out: Path, pictures: Pictures) -> Iterator[str]:
     """
     info = read_info(run)
     _check_name(out, ".eval")
-    from evalkit.bridges.inspect.library import changed, require
+    from evalkit.bridges.inspect.installed import changed, require
 
     version = require()
     try:

@@ -143,7 +143,7 @@ def inspect(
     """Import a log of Inspect AI: messages, tool calls, tokens, times, and its scores."""
 
     def read() -> Imported:
-        from evalkit.bridges.inspect.library import changed, require
+        from evalkit.bridges.inspect.installed import changed, require
 
         # said in one line, before modules are loaded that need it
         version = require()

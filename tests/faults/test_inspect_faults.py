@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.bridges.inspect.library import OLDEST, require
+from evalkit.bridges.inspect.installed import OLDEST, require
 from evalkit.cli import main
 from evalkit.errors import EvalkitError
 from tests.run_folders import row, write_run

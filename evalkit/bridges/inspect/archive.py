@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from evalkit.bridges.inspect.library import PACKAGE, changed
+from evalkit.bridges.inspect.installed import PACKAGE, changed
 from evalkit.errors import DataError, EvalkitError, one_line
 
 LARGEST = 1 << 28

@@ -9,7 +9,7 @@ import msgspec
 from inspect_ai.log import EvalConfig, EvalDataset, EvalPlan, EvalPlanStep, EvalSpec
 from inspect_ai.model import GenerateConfig
 
-from evalkit.bridges.inspect.library import KEY, model_name
+from evalkit.bridges.inspect.installed import KEY, model_name
 from evalkit.bridges.inspect.pictures import Pictures
 from evalkit.records import AGENT, RECORD_VERSION
 from evalkit.runs.folder import RunInfo

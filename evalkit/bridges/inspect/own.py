@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from evalkit.bridges.imported import Imported
 from evalkit.bridges.inspect.content import ContentReader
-from evalkit.bridges.inspect.library import KEY
+from evalkit.bridges.inspect.installed import KEY
 from evalkit.bridges.inspect.marks import OWN
 from evalkit.bridges.inspect.verdicts import marks
 from evalkit.errors import DataError, one_line

@@ -12,7 +12,7 @@ from evalkit.bridges.imported import Imported
 from evalkit.bridges.inspect.archive import Archive, open_archive
 from evalkit.bridges.inspect.content import ContentReader
 from evalkit.bridges.inspect.happened import Happened
-from evalkit.bridges.inspect.library import KEY, require
+from evalkit.bridges.inspect.installed import KEY, require
 from evalkit.bridges.inspect.own import OwnReader, own_run
 from evalkit.bridges.inspect.turns import talk
 from evalkit.bridges.inspect.verdicts import main_names, marks, stopped

@@ -12,7 +12,7 @@ from inspect_ai.model import ModelOutput
 from inspect_ai.tool import ToolInfo, ToolParams
 
 from evalkit.bridges.inspect.conversation import conversation
-from evalkit.bridges.inspect.library import KEY, model_name
+from evalkit.bridges.inspect.installed import KEY, model_name
 from evalkit.bridges.inspect.marks import scores
 from evalkit.bridges.inspect.pictures import Scrapbook
 from evalkit.bridges.inspect.times import events, output, usage

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from inspect_ai.log import condense_sample
 
 from evalkit.bridges.inspect.head import Head, keys
-from evalkit.bridges.inspect.library import changed
+from evalkit.bridges.inspect.installed import changed
 from evalkit.bridges.inspect.pictures import Pictures, Scrapbook
 from evalkit.bridges.inspect.rows import RowWriter
 from evalkit.bridges.inspect.sums import Sums

@@ -136,6 +136,8 @@ class Scoring:
                 with contextlib.redirect_stdout(io.StringIO()):
                     value = number(self._aggregated(name, [items[name]]), key)
             except Exception:
+                # an aggregation that one row is too little for, such as a correlation, says so in any way it likes;
+                # a row for which no metric has a number is not scored, and is told
                 continue
             if value is not None:
                 return name, value

@@ -112,6 +112,7 @@ def _refusal(task: Any, scoring: Any) -> str:
             if "API key" in str(problem):
                 return str(problem)
         except Exception:
+            # this is a look ahead: a scorer that fails says so again, and is heard, when a row is scored
             continue
     if values and all(value is None for value in values):
         return "none of its metrics has a number for a row alone, so that nothing tells right from wrong"
