@@ -46,7 +46,8 @@ def export_lmms(run: Path, out: Path) -> Iterator[str]:
     from evalkit.bridges.lmms.logs import write_samples
 
     write_samples(run, out)
-    lines = out.read_bytes().count(b"\n")
+    with out.open("rb") as log:
+        lines = sum(1 for _ in log)
     yield f"{out}: {_rows(lines)}"
 
 
