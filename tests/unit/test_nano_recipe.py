@@ -115,7 +115,7 @@ def test_a_report_has_all_that_is_there(tmp_path: Path) -> None:
         (tmp_path / "trials" / f"{trial.name}.json").write_bytes(msgspec.json.encode(result(trial, 0.25)))
     text = write_report(tmp_path).read_text("utf-8")
     assert "### faint" in text
-    assert "| hdpo-0.05 | +0.75 (70%) |" in text
+    assert "| hdpo-0.05 | 1 follows (80%) |" in text
     assert (tmp_path / "curves.svg").stat().st_size > 1000
     assert (tmp_path / "phase.svg").stat().st_size > 1000
 
@@ -129,3 +129,14 @@ def test_the_kept_checkpoint_wastes_least_among_those_that_lost_little() -> None
     )
     assert best(start, [dear, thrifty, worse]) is thrifty
     assert best(start, [worse, msgspec.structs.replace(worse, accuracy=0.9)]) is worse
+
+
+@pytest.mark.parametrize(
+    ("needed", "unneeded", "state"),
+    [(1.0, 0.0, "follows"), (0.98, 1.0, "keeps"), (0.0, 0.0, "lost"), (0.51, 0.5, "follows")],
+)
+def test_a_training_ends_in_one_of_three_states(needed: float, unneeded: float, state: str) -> None:
+    after = {"all": held(0.7, 0.5), "legible": held(0.8, unneeded), "needs tool": held(0.6, needed)}
+    ended = msgspec.structs.replace(result(next(iter(grid.phase())), 0.0), after=after)
+    assert summary.end_state(ended) == state
+    assert f"| 1 {state} (70%) |" in summary.phase_table([ended])

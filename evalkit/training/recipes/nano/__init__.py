@@ -28,7 +28,7 @@ def run_recipe(
     Args:
         out: folder of the study.
         parts: of `PARTS`: the table (every reward in every setting), the phase diagram, the siblings of all levels.
-        seeds: trainings a cell of the table; the phase diagram has one a cell.
+        seeds: trainings a cell of the table; the phase diagram has `grid.PHASE_SEEDS` a cell.
         steps: of each training.
         jobs: trainings at a time, each in a process of one thread.
         only: trials whose name contains this, and no others.

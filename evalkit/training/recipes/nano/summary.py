@@ -50,16 +50,31 @@ def table(results: Sequence[Result]) -> str:
 
 
 def phase_table(results: Sequence[Result]) -> str:
-    """The phase diagram in numbers: tool rate where it is needed less tool rate where it is not."""
+    """The phase diagram in numbers: how many trainings ended in which state (see `end_state`), and mean accuracy."""
     cells, names = _phase(results)
     lines = ["| weight | " + " | ".join(f"{share:.0%} need it" for share in SHARES) + " |"]
     lines.append("|---" * (len(SHARES) + 1) + "|")
     for name in names:
-        found = [cells.get((name, share)) for share in SHARES]
-        lines.append(
-            f"| {name} | " + " | ".join("" if c is None else f"{c[0]:+.2f} ({c[1]:.0%})" for c in found) + " |"
-        )
+        lines.append(f"| {name} | " + " | ".join(_cell(cells.get((name, share), [])) for share in SHARES) + " |")
     return "\n".join(lines)
+
+
+def end_state(result: Result) -> str:
+    """Where a training ended: calls "follow" the need, it "keeps" calling anyway, or has "lost" the tool.
+
+    By whether more than half of the items that need the tool, and of those that do not, are met with a call.
+    """
+    if result.after[NEEDED].tool_rate <= 0.5:
+        return "lost"
+    return "keeps" if result.after[UNNEEDED].tool_rate > 0.5 else "follows"
+
+
+def _cell(results: Sequence[Result]) -> str:
+    if not results:
+        return ""
+    states = [end_state(result) for result in results]
+    counted = ", ".join(f"{states.count(state)} {state}" for state in ("follows", "keeps", "lost") if state in states)
+    return f"{counted} ({statistics.fmean(result.after['all'].accuracy for result in results):.0%})"
 
 
 def draw_curves(results: Sequence[Result], file: Path) -> None:
@@ -95,19 +110,13 @@ def draw_phase(results: Sequence[Result], file: Path) -> None:
 
     cells, names = _phase(results)
     figure = Figure(figsize=(11, 0.45 * len(names) + 1.6), layout="constrained")
-    for panel, which, title in zip(
-        figure.subplots(1, 2, sharey=True),
-        (0, 1),
-        ("tool rate needed - not needed", "accuracy where needed"),
-        strict=True,
-    ):
-        grid = [[cells.get((name, share), (float("nan"),) * 2)[which] for share in SHARES] for name in names]
-        image = panel.imshow(
-            grid, vmin=-1 if which == 0 else 0, vmax=1, cmap="RdYlGn" if which == 0 else "viridis", aspect="auto"
-        )
+    panels = figure.subplots(1, 2, sharey=True)
+    for panel, (title, value, low, colours) in zip(panels, _PHASES, strict=True):
+        grid = [[_mean(cells.get((name, share), []), value) for share in SHARES] for name in names]
+        image = panel.imshow(grid, vmin=low, vmax=1, cmap=colours, aspect="auto")
         for y, row in enumerate(grid):
-            for x, value in enumerate(row):
-                panel.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8)
+            for x, shown in enumerate(row):
+                panel.text(x, y, f"{shown:.2f}", ha="center", va="center", fontsize=8)
         panel.set_xticks(range(len(SHARES)), [f"{share:.0%}" for share in SHARES])
         panel.set_yticks(range(len(names)), names)
         panel.set_xlabel("share of questions that need the tool")
@@ -116,6 +125,14 @@ def draw_phase(results: Sequence[Result], file: Path) -> None:
     figure.savefig(file, metadata=_UNDATED)
 
 
+def _apart(result: Result) -> float:
+    return result.after[NEEDED].tool_rate - result.after[UNNEEDED].tool_rate
+
+
+_PHASES: tuple[tuple[str, Callable[[Result], float], float, str], ...] = (
+    ("tool rate needed - not needed", _apart, -1, "RdYlGn"),
+    ("accuracy where needed", lambda result: result.after[NEEDED].accuracy, 0, "viridis"),
+)
 _UNDATED: dict[str, Any] = {"Date": None}
 _SMOOTHED, _EVERY = 10, 3
 
@@ -148,19 +165,13 @@ def _mean_curve(results: Sequence[Result], category: str, name: str) -> tuple[li
     return steps, values
 
 
-def _phase(results: Sequence[Result]) -> tuple[dict[tuple[str, float], tuple[float, float]], list[str]]:
-    found: dict[tuple[str, float], list[tuple[float, float]]] = defaultdict(list)
-    names: list[str] = []
+def _mean(results: Sequence[Result], value: Callable[[Result], float]) -> float:
+    return statistics.fmean(map(value, results)) if results else float("nan")
+
+
+def _phase(results: Sequence[Result]) -> tuple[dict[tuple[str, float], list[Result]], list[str]]:
+    cells: dict[tuple[str, float], list[Result]] = defaultdict(list)
     for result in results:
-        share = result.trial.setting.options.get("tiny_share")
-        if share is None:
-            continue
-        name, after = result.trial.variant.name, result.after
-        names += [name] if name not in names else []
-        apart = after[NEEDED].tool_rate - after[UNNEEDED].tool_rate
-        found[name, float(share)].append((apart, after[NEEDED].accuracy))
-    cells = {
-        key: (statistics.fmean(a for a, _ in pairs), statistics.fmean(b for _, b in pairs))
-        for key, pairs in found.items()
-    }
-    return cells, names
+        if (share := result.trial.setting.options.get("tiny_share")) is not None:
+            cells[result.trial.variant.name, float(share)].append(result)
+    return cells, list(dict.fromkeys(name for name, _ in cells))
