@@ -13,6 +13,7 @@ evalkit.compare("runs/a", run).against[0].flips
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
@@ -113,13 +114,14 @@ class Run:
         """
         from evalkit.analysis import summarise
         from evalkit.analysis.task_opener import TaskOpener
+        from evalkit.runs.run_records import RunRecords
 
         info = self.info
         return summarise(
             TaskOpener(self.task_dirs)(info),
             self.model,
             info.due_rows,
-            self.records,
+            RunRecords(self.folder),
             self.rule,
             drawn_apart=info.drawn_apart,
             prices=info.prices,
@@ -160,6 +162,7 @@ def run(
     Raises:
         EvalkitError: something is missing or broken, there is no such option, or its value does not fit.
         KeyboardInterrupt: it was stopped; calling it again goes on.
+        SystemExit: the process was told to end (SIGTERM); what was finished is stored.
     """
     from evalkit.cli._session import run_tasks
     from evalkit.cli.run import request_of
@@ -175,6 +178,8 @@ def run(
     hooks = [_hook(hook) for hook in (hooks if isinstance(hooks, Sequence) else [hooks])]
     stop = Stop()
     code, done = _apart(lambda: run_tasks(request, hooks, stop), stop.press)
+    if stop.terminated:
+        raise SystemExit(int(ExitCode.TERMINATED))
     if code is ExitCode.INTERRUPTED:
         raise KeyboardInterrupt("stopped; evalkit.run with the same arguments goes on")
     return [Run(folder, request.rule, each, request.task_dirs) for folder, each in done]
@@ -184,14 +189,16 @@ def load_run(path: str | Path, rule: Rule = Rule.STRICT, task_dirs: Sequence[Pat
     """A run folder, of evalkit's or imported.
 
     Args:
-        path: the folder.
+        path: the folder, or an address in object storage.
         rule: whose verdicts its summary and its tables rest on.
         task_dirs: folders of the user's own tasks, where the run's is one of them.
 
     Raises:
         DataError: it is no run folder.
     """
-    found = Run(Path(path), rule, task_dirs=task_dirs)
+    from evalkit.cli._remote import run_folder
+
+    found = Run(run_folder(path), rule, task_dirs=task_dirs)
     found.info  # noqa: B018  # what is no run folder is said here and not at first use
     return found
 
@@ -212,8 +219,9 @@ def compare(
         EvalkitError: the runs cannot be paired; a line for each reason.
     """
     from evalkit.analysis.compare import compare as compared
+    from evalkit.cli._remote import run_without_images
 
-    return compared([Path(one) for one in (reference, *others)], rule, allowed)
+    return compared([run_without_images(os.fspath(one)) for one in (reference, *others)], rule, allowed)
 
 
 def _option(name: str, kind: Any, value: Any) -> Any:
@@ -228,6 +236,10 @@ def _option(name: str, kind: Any, value: Any) -> Any:
         EvalkitError: it is of another type, or out of bounds.
     """
     plain, about = get_args(kind) if get_origin(kind) is Annotated else (kind, None)
+    parser = getattr(about, "parser", None)
+    if parser is not None and isinstance(value, str | Path):
+        # an address in object storage becomes a folder here
+        value = parser(value)
     try:
         read = _as(plain, value)
     except (msgspec.ValidationError, TypeError) as error:

@@ -11,6 +11,7 @@ import msgspec
 
 from evalkit.content import content_dir
 from evalkit.errors import EvalkitError, one_line
+from evalkit.yaml_text import parse_yaml
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,14 +81,12 @@ def load_baselines(file: Path) -> Baselines:
     Raises:
         EvalkitError: it is not readable or not in the form of evalkit's own; the message names the place.
     """
-    import yaml
-
     try:
-        tree = yaml.safe_load(file.read_text("utf-8"))
+        tree = parse_yaml(file.read_bytes())
         sources = msgspec.convert(tree["sources"], dict[str, Source])
         variants = msgspec.convert(tree.get("variants", {}), dict[str, str])
         figures = tuple(figure for entry in tree["models"] for figure in _figures(entry, sources, variants))
-    except (OSError, UnicodeError, yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
+    except (OSError, msgspec.ValidationError, ValueError, RecursionError) as error:
         raise EvalkitError(f"baselines {file}: {one_line(error)}") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise EvalkitError(

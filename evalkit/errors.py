@@ -18,6 +18,7 @@ class ExitCode(IntEnum):
     NOTHING_EVALUATED = 5
     INTERRUPTED = 130
     BROKEN_PIPE = 141
+    TERMINATED = 143
 
 
 _SEVERITY = (
@@ -28,6 +29,7 @@ _SEVERITY = (
     ExitCode.INFRASTRUCTURE,
     ExitCode.USAGE,
     ExitCode.INTERRUPTED,
+    ExitCode.TERMINATED,
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,9 @@ _END = 4096
 _JPEG_END = b"\xff\xd9"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""What is decoded, wherever an image comes from. Pillow reads forty formats more, and for one of them (EPS) it has
+another program run the file, which is a program itself."""
 
 
 class ImageHeader(msgspec.Struct, frozen=True):
@@ -38,7 +42,7 @@ class ImageHeader(msgspec.Struct, frozen=True):
         size: encoded length in bytes.
     """
 
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     mime: str
     width: int
     height: int
@@ -80,15 +84,17 @@ class ImageFile:
     @classmethod
     def from_path(cls, path: str | os.PathLike[str]) -> ImageFile:
         """An image on disk; it is read at each use and never kept."""
-        file = Path(path)
+        file = path if isinstance(path, Path) else Path(path)
         image = cls(file.read_bytes, str(file), lambda: file.stat().st_size, lambda: _mark_of_file(file))
         image.path = file
         return image
 
     @classmethod
-    def from_bytes(cls, data: bytes, name: str = "image") -> ImageFile:
-        """An image already in memory (a tool's result, a data set's cell)."""
-        return cls(lambda: data, name, lambda: len(data), lambda: _mark_of(len(data), data[:_END], data[-_END:]))
+    def from_bytes(cls, data: bytes, name: str = "image", header: ImageHeader | None = None) -> ImageFile:
+        """An image already in memory (a tool's result, a data set's cell), perhaps with its header known already."""
+        image = cls(lambda: data, name, lambda: len(data), lambda: _mark_of(len(data), data[:_END], data[-_END:]))
+        image._header = header
+        return image
 
     @classmethod
     def generated(cls, make: Callable[[], bytes], name: str) -> ImageFile:
@@ -177,7 +183,7 @@ class ImageFile:
         from PIL import Image
 
         try:
-            image = Image.open(io.BytesIO(self.read()))
+            image = Image.open(io.BytesIO(self.read()), formats=FORMATS)
             image.load()
         except Exception as error:
             # format plugins raise whatever they stumble over
@@ -194,7 +200,7 @@ def _inspect(data: bytes, name: str) -> ImageHeader:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             mime = Image.MIME.get(image.format or "", "application/octet-stream")
             width, height = image.size
             if mime == "image/png":
@@ -247,6 +253,16 @@ def _ends(data: bytes, mime: str) -> bool:
     return False
 
 
+def _stored(place: Path, header: ImageHeader) -> bytes:
+    """An image's file, read only if it is the image: a folder that others made may hold a link to anything."""
+    found = place.stat()
+    if stat.S_ISREG(found.st_mode) and found.st_size == header.size:
+        data = place.read_bytes()
+        if hashlib.sha256(data).hexdigest() == header.sha256:
+            return data
+    raise DataError(f"image {place} is not the one that was recorded: it is damaged, or was changed")
+
+
 def encode_hook(value: Any) -> Any:
     """Msgspec hook: an `ImageFile` is recorded as its header."""
     if isinstance(value, ImageFile):
@@ -261,8 +277,10 @@ def decode_hook(images: Path | None) -> Callable[[type, Any], Any]:
         if kind is not ImageFile:
             raise NotImplementedError(f"cannot read a {kind.__name__}")
         header = msgspec.convert(value, ImageHeader)
-        file = ImageFile.from_path((images or Path()) / header.filename)
+        place = (images or Path()) / header.filename
+        file = ImageFile.from_path(place)
         file._header = header
+        file._read = lambda: _stored(place, header)
         return file
 
     return decode

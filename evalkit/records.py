@@ -154,7 +154,11 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
         """The price of `usage`; None where its tokens are not known. A prompt counts in every turn that sends it."""
         if usage.prompt_tokens is None or usage.completion_tokens is None:
             return None
-        return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
+        return self.cost(usage.prompt_tokens, usage.completion_tokens)
+
+    def cost(self, prompt: float, completion: float) -> float:
+        """The price of so many tokens."""
+        return (prompt * self.prompt + completion * self.completion) / 1e6
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

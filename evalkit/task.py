@@ -196,7 +196,11 @@ class Task(ABC):
         return with_ruling(outcome, ruling, lambda answer: self.score(sample, answer))
 
     def metrics(self, records: Sequence[Record]) -> tuple[Metric, ...]:
-        """The benchmark's own figures, beyond accuracy, from one arm's records."""
+        """The benchmark's own figures, beyond accuracy, from one arm's records.
+
+        Those of a run folder stay on disk: a trajectory is read each time it is asked for, and soonest while its
+        record's turn is. Go through them once.
+        """
         return ()
 
 

@@ -27,7 +27,7 @@ from evalkit.errors import EvalkitError, one_line
 from evalkit.records import Rule
 from evalkit.runs.folder import RunInfo, read_info
 from evalkit.runs.lines import latest_lines
-from evalkit.runs.store import record_decoder
+from evalkit.runs.run_records import RunRecords
 from evalkit.task import Task
 from evalkit.version import __version__
 
@@ -142,9 +142,9 @@ def _read(job: _Job) -> _Read | Unreadable:
     try:
         info = read_info(job.folder)
         task, why = _open(job.task_of, info)
-        # the benchmark takes whole records; nothing else here does
-        decode: Callable[[bytes], Any] = decode_light if task is None else record_decoder(job.folder)
-        lines = latest_lines(job.folder, decode)
+        lines = latest_lines(job.folder, decode_light)
+        # the benchmark is asked about whole records; nothing else here needs them
+        own = () if task is None else task_metrics(task, RunRecords(job.folder), job.rule)
     except EvalkitError as error:
         return Unreadable(folder=str(job.folder), why=one_line(error))
     records = [record for _, record in lines]
@@ -153,7 +153,7 @@ def _read(job: _Job) -> _Read | Unreadable:
     entry = entry_of(job.run, job.folder, info, records, rollouts, job.rule)
     entry = msgspec.structs.replace(
         entry,
-        own=() if task is None else task_metrics(task, records, job.rule),
+        own=own,
         own_why=why,
         marks=marks_of(entry, info, scorers, job.allowed_errors),
     )

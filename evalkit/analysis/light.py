@@ -75,6 +75,7 @@ class LightTurn(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     timing: Timing = Timing()
     retries: int = 0
     shown: tuple[LightShown, ...] = ()
+    discarded: Tail = Tail()
 
 
 class LightTrajectory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -85,6 +86,8 @@ class LightTrajectory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     started_at: float | None = 0.0
     total_s: float | None = 0.0
     partial: bool = False
+    restarts: int = 0
+    fallback: Tail = Tail()
 
 
 class LightRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):

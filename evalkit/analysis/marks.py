@@ -28,13 +28,13 @@ def marks_of(entry: Entry, info: RunInfo, scorers: Sequence[str], allowed_errors
         scorers: rules and versions that gave its verdicts.
         allowed_errors: share of error rows above which the figures should not be relied on.
     """
-    found = [*_errors(entry, allowed_errors), *_isolation(info), *_unfinished(entry), *_imported(entry, info)]
+    found = [*_errors(entry, allowed_errors), *_isolation(info), *_unfinished(entry, info), *_imported(entry, info)]
     if len(scorers) > 1:
         found.append(_mark(OTHER, f"its rows were scored by different rules ({', '.join(scorers)}); {_MEND}"))
     if entry.judged is not None:
         found.append(_mark(OTHER, judged_line(entry.judged)))
     for note in info.notes:
-        if not is_no_isolation(note):
+        if not is_no_isolation(note) and not (info.shard and note == info.shard.note(info.expected_rows)):
             found.append(_mark(TOOLS if is_not_offered(note) else OTHER, note))
     return tuple(sorted(found, key=lambda mark: not mark.serious))
 
@@ -74,7 +74,9 @@ def _isolation(info: RunInfo) -> Iterator[Mark]:
         )
 
 
-def _unfinished(entry: Entry) -> Iterator[Mark]:
+def _unfinished(entry: Entry, info: RunInfo) -> Iterator[Mark]:
+    if info.shard is not None:
+        yield _mark(UNFINISHED, info.shard.note(info.expected_rows), serious=True)
     if entry.live:
         yield _mark(UNFINISHED, f"{entry.done} of {entry.expected} rows are done")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from evalkit.errors import one_line
 from evalkit.records import AGENT, Record, Rule
-from evalkit.runs.store import latest_records
+from evalkit.runs.run_records import RunRecords
 from evalkit.task import Metric, Task
 
 _OFFICIAL = "official."
@@ -42,7 +43,7 @@ def own_figures(tasks: Sequence[Task], folders: Sequence[Path], rule: Rule) -> l
         rule: where the benchmark has figures by rule, only those of this one.
     """
     found = [
-        {metric.name: metric for metric in task_metrics(task, list(latest_records(folder).values()), rule)}
+        {metric.name: metric for metric in task_metrics(task, RunRecords(folder), rule)}
         for task, folder in zip(tasks, folders, strict=True)
     ]
     names = dict.fromkeys(name for metrics in found for name in metrics)
@@ -62,11 +63,18 @@ def own_figures(tasks: Sequence[Task], folders: Sequence[Path], rule: Rule) -> l
     return rows
 
 
-def task_metrics(task: Task, records: Sequence[Record], rule: Rule) -> tuple[Metric, ...]:
+def first_tries(records: Sequence[Record] | RunRecords) -> Sequence[Record]:
+    """The agent's, one per sample, for a benchmark to make its figures of."""
+    if isinstance(records, RunRecords):
+        # they have the attributes of records
+        return cast("Sequence[Record]", records.first_tries)
+    return [record for record in records if record.arm == AGENT and record.repeat == 0]
+
+
+def task_metrics(task: Task, records: Sequence[Record] | RunRecords, rule: Rule) -> tuple[Metric, ...]:
     """The benchmark's figures of one run, from the agent's first tries; one that says so where it fails."""
-    mine = [record for record in records if record.arm == AGENT and record.repeat == 0]
     try:
-        metrics = tuple(task.metrics(mine))
+        metrics = tuple(task.metrics(first_tries(records)))
     except Exception as error:
         # a task's own figures may fail in any way; the others must not go with them
         why = f"task {task.name} failed: {type(error).__name__}: {one_line(error)}"

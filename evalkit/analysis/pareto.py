@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from evalkit.analysis.rollout import Rollout, rollouts_of
-from evalkit.records import AGENT, Record, Rule
+from evalkit.records import AGENT, Rule
 
 
 class CostPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +46,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, str]
 
 
-def cost_point(name: str, records: Iterable[Record], rule: Rule = Rule.STRICT) -> CostPoint:
-    """A run's place, from its agent's trajectories (repeat 0) that have a score."""
+def cost_point(name: str, records: Iterable[Any], rule: Rule = Rule.STRICT) -> CostPoint:
+    """A run's place, from the agent's trajectories (repeat 0) that have a score, whole or light."""
     return point_of(name, rollouts_of(records, rule))
 
 

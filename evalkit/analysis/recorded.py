@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from evalkit.analysis.shares import Share, clustered_share, clusters_of
-from evalkit.records import Record, Rule
+from evalkit.records import Rule
 
 
 class RecordedVerdicts(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,11 +38,11 @@ class RecordedVerdicts(msgspec.Struct, frozen=True, kw_only=True):
         return self.compared - self.only_here - self.only_there
 
 
-def recorded_verdicts(records: Sequence[Record], rule: Rule) -> RecordedVerdicts | None:
+def recorded_verdicts(records: Sequence[Any], rule: Rule) -> RecordedVerdicts | None:
     """The comparison over one arm's records; None where no row has a recorded verdict.
 
     Args:
-        records: one per sample.
+        records: `Record` or `Case`, one per sample.
         rule: whose verdicts stand for evalkit's.
     """
     known = [record for record in records if record.outcome.recorded is not None]

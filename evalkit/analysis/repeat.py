@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -30,15 +30,16 @@ class RepeatCheck(msgspec.Struct, frozen=True, kw_only=True):
     differing: tuple[str, ...] = ()
 
 
-def repeat_check(records: Iterable[Record]) -> RepeatCheck | None:
+def repeat_check(records: Sequence[Record]) -> RepeatCheck | None:
     """Compare the runs of `--repeat-check` with the first ones; None where nothing was run again."""
-    first: dict[str, Record] = {}
-    again: dict[str, Record] = {}
-    for record in records:
-        if record.repeat == 0 and record.arm in (AGENT, AGAIN):
-            (first if record.arm == AGENT else again)[record.sample.id] = record
+    again = {record.sample.id: record for record in records if (record.arm, record.repeat) == (AGAIN, 0)}
     if not again:
         return None
+    first = {
+        record.sample.id: record
+        for record in records
+        if (record.arm, record.repeat) == (AGENT, 0) and record.sample.id in again
+    }
     pairs = [
         (a, b)
         for id, b in again.items()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from evalkit.records import Outcome, Record, Rule, Verdict
+from evalkit.records import Outcome, Rule, Verdict
+from evalkit.runs.stored import RAN
 
 ONLY_RESPONSES = "only last responses are known, not what tools did"
 """Why nothing is said of the tool use of a trajectory that is not known whole."""
@@ -51,14 +52,15 @@ class Rollout(NamedTuple):
         return 1 / self.options if self.options > 1 and (self.right or self.answer is not None) else 0.0
 
 
-def rollouts_of(records: Iterable[Record], rule: Rule = Rule.STRICT) -> list[Rollout]:
-    """The records as rollouts, in order."""
-    return [_rollout(record, rule) for record in records]
+def rollouts_of(records: Iterable[Any], rule: Rule = Rule.STRICT) -> list[Rollout]:
+    """The records, whole or light, as rollouts and in order."""
+    return [rollout_of(record, rule) for record in records]
 
 
-def _rollout(record: Record, rule: Rule) -> Rollout:
+def rollout_of(record: Any, rule: Rule = Rule.STRICT) -> Rollout:
+    """What is left of a `Record` or a `LightRecord`."""
     sample, trajectory, outcome = record.sample, record.trajectory, record.outcome
-    emitted = [call.status.dispatched for turn in trajectory.turns for call in turn.calls]
+    emitted = [call.status in RAN for turn in trajectory.turns for call in turn.calls]
     tokens = [turn.usage.completion_tokens for turn in trajectory.turns]
     known = not trajectory.partial
     return Rollout(

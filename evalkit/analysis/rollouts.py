@@ -79,9 +79,14 @@ def rollout_figures(records: Iterable[Record], rule: Rule = Rule.STRICT, arm: st
         rule: whose verdicts.
         arm: which trajectories.
     """
+    return figures_of(rollouts_of(records, rule), arm)
+
+
+def figures_of(rollouts: Iterable[Rollout], arm: str = AGENT) -> RolloutFigures | None:
+    """See `rollout_figures`."""
     groups: dict[str, list[Rollout]] = {}
     repeats = 0
-    for one in rollouts_of(records, rule):
+    for one in rollouts:
         if one.arm == arm:
             repeats = max(repeats, one.repeat + 1)
             if not one.error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from evalkit.records import Record
 from evalkit.stats import StatsUnavailable, wilson
 
 
@@ -56,6 +56,6 @@ def clustered_share(flags: Iterable[bool], clusters: Sequence[str]) -> Share:
     return Share(sum(right), len(right), value, *found.interval, clusters=groups)
 
 
-def clusters_of(records: Iterable[Record]) -> list[str]:
-    """The cluster of each record; a sample that names none stands alone."""
+def clusters_of(records: Iterable[Any]) -> list[str]:
+    """The cluster of each `Record` or `Case`; a sample that names none stands alone."""
     return [record.sample.cluster or record.sample.id for record in records]

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import msgspec
 
-from evalkit.analysis.budget import BudgetCurve, budget_curves
-from evalkit.analysis.counterfactual import Counterfactual, counterfactual
+from evalkit.analysis.budget import BudgetCurve, curves_of
+from evalkit.analysis.counterfactual import Counterfactual, counterfactual_of
 from evalkit.analysis.judged import Judged, judged_accuracy
+from evalkit.analysis.light import decode_light
+from evalkit.analysis.own_figures import first_tries
 from evalkit.analysis.recorded import RecordedVerdicts, recorded_verdicts
 from evalkit.analysis.repeat import RepeatCheck, repeat_check
-from evalkit.analysis.rollouts import RolloutFigures, rollout_figures
+from evalkit.analysis.rollout import Rollout, rollout_of
+from evalkit.analysis.rollouts import RolloutFigures, figures_of
 from evalkit.analysis.shares import Share, clustered_share, clusters_of
+from evalkit.analysis.tally import Case, Tally
 from evalkit.calibration import Calibration
 from evalkit.errors import EvalkitError, one_line
-from evalkit.records import AGENT, Prices, Record, Rule, StopReason, ToolCall
+from evalkit.records import AGAIN, AGENT, Prices, Record, Rule
+from evalkit.runs.run_records import RunRecords
 from evalkit.task import Metric, Task
 
 
@@ -112,7 +118,7 @@ def summarise(
     task: Task,
     model: str,
     expected: int,
-    records: Sequence[Record],
+    records: Sequence[Record] | RunRecords,
     rule: Rule = Rule.STRICT,
     *,
     drawn_apart: bool = False,
@@ -121,62 +127,67 @@ def summarise(
 ) -> Summary:
     """The figures of a run's records; all but the repeat check are the agent's, at its first try.
 
+    Those of a run folder (`RunRecords`) are gone through one by one, and none is held.
+
     Raises:
         EvalkitError: the official rule is asked of a task that has none.
     """
     if rule is Rule.OFFICIAL and not task.official:
         raise EvalkitError(f"task {task.name} has no official rule beside evalkit's own; leave --rule official out")
-    repeat = repeat_check(records)
-    need = counterfactual(records, rule, drawn_apart=drawn_apart)
-    rollouts, budgets = rollout_figures(records, rule), budget_curves(records, rule)
-    records = [record for record in records if record.arm == AGENT and record.repeat == 0]
-    scored = [record for record in records if not record.outcome.verdict.is_error]
-    absent = max(expected - len(records), 0)
+    tally, rollouts = _taken_in(records, rule)
+    cases, scored = tally.cases, tally.scored
+    absent = max(expected - len(cases), 0)
     other = Rule.OFFICIAL if rule is Rule.STRICT else Rule.STRICT
-    failed = Counter(r.outcome.error for r in records if r.outcome.verdict.is_error)
+    failed = Counter(case.outcome.error for case in cases if case.sample.error)
+    # they have the attributes of records
+    whole = cast("Sequence[Record]", records)
     return Summary(
         task=task.name,
         model=model,
         expected=expected,
-        done=len(records),
-        outcomes=dict(Counter(str(record.outcome.verdict) for record in records)),
+        done=len(cases),
+        outcomes=dict(Counter(str(case.outcome.verdict) for case in cases)),
         rule=rule,
         accuracy=_accuracy(scored, rule),
         accuracy_expected=clustered_share(
-            [record.outcome.right(rule) for record in records] + [False] * absent,
-            clusters_of(records) + [f"missing row {index}" for index in range(absent)],
+            [case.sample.right for case in cases] + [False] * absent,
+            clusters_of(cases) + [f"missing row {index}" for index in range(absent)],
         ),
         other_rule=_accuracy(scored, other) if task.official else None,
         by_category=_by_category(scored, rule),
-        tools=_tool_use(scored, rule),
-        latency=_latency(scored),
+        tools=_tool_use(tally),
+        latency=_latency(tally),
         tokens={
-            "prompt": spread(r.trajectory.usage.prompt_tokens for r in scored),
-            "completion": spread(r.trajectory.usage.completion_tokens for r in scored),
-            "image": spread(r.trajectory.usage.image_tokens for r in scored),
+            "prompt": spread(tally.column("prompt_tokens")),
+            "completion": spread(tally.column("completion_tokens")),
+            "image": spread(tally.column("image_tokens")),
         },
-        cost=None if prices is None else spread(prices.of(r.trajectory.usage) for r in records),
-        metrics=_metrics(task, records),
+        cost=_cost(tally, prices),
+        metrics=_metrics(task, first_tries(records)),
         errors=dict(failed.most_common(5)),
-        repeat=repeat,
-        recorded=recorded_verdicts(records, rule),
-        pixels=_pixels(scored),
-        need=need,
-        rollouts=rollouts,
-        budgets=budgets,
-        tries=_tries(records),
-        judged=judged_accuracy(records, rule, calibration),
+        repeat=repeat_check(whole) if any(one.arm == AGAIN for one in rollouts) else None,
+        recorded=recorded_verdicts(cases, rule),
+        pixels={
+            "original": spread(tally.original),
+            "shown": spread(tally.shown),
+            "tokens": spread(tally.column("shown_tokens")),
+        },
+        need=counterfactual_of(rollouts, rule, drawn_apart=drawn_apart),
+        rollouts=figures_of(rollouts),
+        budgets=curves_of(rollouts),
+        tries={name: count for name, count in tally.tries.items() if count},
+        judged=judged_accuracy(cases, rule, calibration),
     )
 
 
-def _tries(records: Sequence[Record]) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for trajectory in (record.trajectory for record in records):
-        counts["discarded"] += any(turn.discarded for turn in trajectory.turns)
-        counts["restarted"] += trajectory.restarts > 0
-        counts["fallback"] += bool(trajectory.fallback)
-        counts["gave_up"] += trajectory.stop is StopReason.GAVE_UP
-    return {name: count for name, count in counts.items() if count}
+def _taken_in(records: Sequence[Record] | RunRecords, rule: Rule) -> tuple[Tally, list[Rollout]]:
+    tally, rollouts = Tally(), []
+    rows: Iterable[Any] = records.decoded(decode_light) if isinstance(records, RunRecords) else records
+    for record in rows:
+        rollouts.append(one := rollout_of(record, rule))
+        if one.arm == AGENT and one.repeat == 0:
+            tally.add(record, one)
+    return tally, rollouts
 
 
 def spread(values: Iterable[float | None]) -> Spread:
@@ -202,73 +213,50 @@ def _metrics(task: Task, records: Sequence[Record]) -> tuple[Metric, ...]:
         return (Metric(name="the task's own figures", value=None, n=0, note=why),)
 
 
-def _accuracy(scored: Sequence[Record], rule: Rule) -> Share:
-    return clustered_share([record.outcome.right(rule) for record in scored], clusters_of(scored))
+def _accuracy(scored: Sequence[Case], rule: Rule) -> Share:
+    return clustered_share([case.outcome.right(rule) for case in scored], clusters_of(scored))
 
 
-def _by_category(scored: Sequence[Record], rule: Rule) -> dict[str, Share]:
-    rows: dict[str, list[Record]] = {}
-    for record in scored:
-        if record.sample.category:
-            rows.setdefault(record.sample.category, []).append(record)
+def _by_category(scored: Sequence[Case], rule: Rule) -> dict[str, Share]:
+    rows: dict[str, list[Case]] = {}
+    for case in scored:
+        if case.sample.category:
+            rows.setdefault(case.sample.category, []).append(case)
     return {category: _accuracy(of_it, rule) for category, of_it in sorted(rows.items())}
 
 
-def _pixels(scored: Sequence[Record]) -> dict[str, Spread]:
-    rows = [[image for turn in r.trajectory.turns for image in turn.shown] for r in scored]
-    known = [
-        (image.width * image.height / 1e6, image.shown_width * image.shown_height / 1e6)
-        for images in rows
-        for image in images
-        if image.shown_width is not None and image.shown_height is not None
-    ]
-    tokens = [[image.tokens for image in images] for images in rows if images]
-    return {
-        "original": spread(whole for whole, _ in known),
-        "shown": spread(part for _, part in known),
-        "tokens": spread(None if None in counts else sum(count or 0 for count in counts) for counts in tokens),
-    }
-
-
-def _tool_use(rows_scored: Sequence[Record], rule: Rule) -> ToolUse:
-    scored = [record for record in rows_scored if not record.trajectory.partial]
-
-    clusters = clusters_of(scored)
-
-    def rows(wanted: Callable[[ToolCall], bool]) -> Share:
-        return clustered_share([any(map(wanted, record.trajectory.calls)) for record in scored], clusters)
-
-    counts = [sum(call.status.dispatched for call in record.trajectory.calls) for record in scored]
-    right = [1 / (count + 1) for count, record in zip(counts, scored, strict=True) if record.outcome.right(rule)]
-    names = sorted({c.tool for r in scored for c in r.trajectory.calls if c.status.dispatched})
+def _tool_use(tally: Tally) -> ToolUse:
+    rows = tally.calls
+    clusters = clusters_of(row.case for row in rows)
+    counts = [row.case.sample.calls or 0 for row in rows]
+    right = [1 / (count + 1) for count, row in zip(counts, rows, strict=True) if row.case.sample.right]
+    names = sorted({name for row in rows for name in row.tools})
     return ToolUse(
-        tool_rate=rows(lambda call: call.status.dispatched),
-        tool_rate_ok=rows(lambda call: call.status == "ok"),
+        tool_rate=clustered_share([count > 0 for count in counts], clusters),
+        tool_rate_ok=clustered_share([row.ok for row in rows], clusters),
         calls_mean=sum(counts) / len(counts) if counts else None,
-        calls=dict(Counter(str(call.status) for record in scored for call in record.trajectory.calls)),
-        by_tool={
-            name: rows(lambda c, name=name: c.tool == name and c.status.dispatched)  # type: ignore[misc]
-            for name in names
-        },
+        calls=dict(tally.statuses),
+        by_tool={name: clustered_share([name in row.tools for row in rows], clusters) for name in names},
         efficiency=math.fsum(right) / len(right) if right else None,
     )
 
 
-def _latency(scored: Sequence[Record]) -> dict[str, Spread]:
-    def over_turns(part: str) -> Spread:
-        sums = []
-        for record in scored:
-            values = [getattr(turn.timing, part) for turn in record.trajectory.turns]
-            sums.append(None if None in values or not values else math.fsum(values))
-        return spread(sums)
-
-    rulings = [record.outcome.ruling for record in scored if record.outcome.ruling is not None]
+def _latency(tally: Tally) -> dict[str, Spread]:
+    rulings = [case.outcome.ruling for case in tally.scored if case.outcome.ruling is not None]
     return {
-        "sample": spread(record.trajectory.total_s for record in scored),
-        "model": over_turns("generate_s"),
-        "queue": over_turns("queue_s"),
-        "decode": over_turns("decode_s"),
-        "tool": over_turns("tool_s"),
-        "ttft per turn": spread(t.timing.ttft_s for r in scored for t in r.trajectory.turns),
+        "sample": spread(tally.column("total_s")),
+        "model": spread(tally.column("generate_s")),
+        "queue": spread(tally.column("queue_s")),
+        "decode": spread(tally.column("decode_s")),
+        "tool": spread(tally.column("tool_s")),
+        "ttft per turn": spread(tally.ttft),
         **({"judge where asked": spread(ruling.seconds for ruling in rulings)} if rulings else {}),
     }
+
+
+def _cost(tally: Tally, prices: Prices | None) -> Spread | None:
+    """Of every row, errors among them."""
+    if prices is None:
+        return None
+    parts = (tally.column(name, scored=False) for name in ("prompt_tokens", "completion_tokens"))
+    return spread(prices.cost(sent, made) for sent, made in zip(*parts, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
 import zipfile
@@ -172,6 +173,12 @@ def _csv(file: Path, mark: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _xlsx(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    # a file that openpyxl cannot make sense of is left open by it
+    with contextlib.ExitStack() as opened:
+        yield from _opened(file, opened)
+
+
+def _opened(file: Path, opened: contextlib.ExitStack) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         from openpyxl import load_workbook
     except ImportError:
@@ -183,8 +190,9 @@ def _xlsx(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         with zipfile.ZipFile(file) as parts:
             if sum(part.file_size for part in parts.infolist()) > LARGEST_SHEET:
                 raise DataError(f"{name} unpacks to more than {LARGEST_SHEET >> 30} GiB; save it as .tsv or .jsonl")
+        stream = opened.enter_context(file.open("rb"))
         # data_only would give a formula's value as its program last saw it, and that is not what was written
-        book = load_workbook(file, read_only=True, data_only=False, keep_links=False)
+        book = load_workbook(stream, read_only=True, data_only=False, keep_links=False)
     except OSError as error:
         raise DataError(f"cannot read {name}: {error.strerror or one_line(error)}") from None
     except DataError:

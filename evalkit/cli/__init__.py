@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import typer
@@ -19,6 +20,7 @@ from evalkit.cli import (
     gate,
     import_,
     judge,
+    merge,
     models,
     report,
     run,
@@ -28,7 +30,9 @@ from evalkit.cli import (
     train,
     view,
 )
+from evalkit.cli._inert import inert
 from evalkit.errors import EvalkitError, ExitCode, one_line
+from evalkit.secrets import without_secrets
 from evalkit.version import __version__
 
 app = typer.Typer(
@@ -42,6 +46,7 @@ app = typer.Typer(
 )
 for _verb in (
     run,
+    merge,
     score,
     compare,
     gate,
@@ -92,22 +97,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ExitCode.BROKEN_PIPE
     except EvalkitError as error:
         if debug:
-            raise
+            _trace()
         for line in str(error).splitlines():
-            typer.echo(f"error: {one_line(line, 2000)}", err=True)
+            typer.echo(inert(f"error: {one_line(without_secrets(line), 2000)}"), err=True)
         return int(error.exit_code)
     except Exception as error:
         # the command parser's own errors carry an exit code and know how to show themselves
         show = getattr(error, "show", None)
         if show is None:
             if debug:
-                raise
-            what = one_line(f"{type(error).__name__}: {error}", 500)
-            typer.echo(f"error: evalkit itself failed: {what} (--debug shows where)", err=True)
+                _trace()
+            what = one_line(without_secrets(f"{type(error).__name__}: {error}"), 500)
+            typer.echo(inert(f"error: evalkit itself failed: {what} (--debug shows where)"), err=True)
             return int(ExitCode.INFRASTRUCTURE)
         show()
         return int(ExitCode.USAGE)
     return int(result or 0)
+
+
+def _trace() -> None:
+    """The traceback of what is being handled: a text like others, in which secrets and escapes can stand."""
+    for line in traceback.format_exc().splitlines():
+        typer.echo(inert(without_secrets(line)), err=True)
 
 
 __all__ = ["app", "main"]

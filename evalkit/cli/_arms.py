@@ -11,7 +11,8 @@ from evalkit.errors import EvalkitError, ExitCode, unknown
 from evalkit.records import AGENT, DIRECT, ISOLATED, Sample, calls_before_answer
 from evalkit.runs.arms import CHOSEN, Arms, Job, schedule
 from evalkit.runs.folder import RunInfo
-from evalkit.runs.store import Key, latest_records, read_records
+from evalkit.runs.store import Key
+from evalkit.runs.stored_rows import stored_rows
 
 _ANY = Sample(id="", question="")
 
@@ -64,7 +65,7 @@ def arm_problems(arms: Arms, temperature: float, replay: Path | None) -> Iterabl
 
 
 def _not_recorded(arms: Arms, replay: Path) -> Iterable[str]:
-    there = {(record.arm, record.repeat) for record in read_records(replay)}
+    there = {(arm, repeat) for _, arm, repeat in stored_rows(replay)}
     needed = [(job.arm, job.repeat) for job in schedule([_ANY], arms)] + [(ISOLATED, 0)] * bool(arms.isolated)
     missing = [f"{arm} (repeat {repeat})" if repeat else arm for arm, repeat in needed if (arm, repeat) not in there]
     if arms.forced_answers and all(calls_before_answer(arm) is None for arm, _ in there):
@@ -147,12 +148,12 @@ def say_arms(console: Console, folder: Path, jobs: Sequence[Job], allowed_errors
     expected = Counter(job.arm for job in jobs if (job.arm, job.repeat) != (AGENT, 0))
     if not expected:
         return ExitCode.OK
-    done = latest_records(folder)
+    done = stored_rows(folder)
     code = ExitCode.OK
     for arm, count in expected.items():
         rows = [done.get(job.key) for job in jobs if job.arm == arm and (arm, job.repeat) != (AGENT, 0)]
         there = [row for row in rows if row is not None]
-        failed = Counter(row.outcome.error for row in there if row.outcome.verdict.is_error)
+        failed = Counter(row.error for row in there if row.verdict.is_error)
         name = "repeats of the agent" if arm == AGENT else f"arm {arm}"
         if len(there) < count:
             console.print(f"[red]{count - len(there)} of {count} rows of {name} are missing[/red]")

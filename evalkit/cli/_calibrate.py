@@ -29,7 +29,11 @@ def calibrate_judge(settings: JudgeSettings, labels: Path | None, out: Path) -> 
         EvalkitError: the labels or the judge cannot be used, or the file cannot be written.
     """
     labelled = read_labels(labels or HARD_RESPONSES)
-    found = asyncio.run(_asked(settings, labelled))
+    stop = Stop()
+    try:
+        found = asyncio.run(_asked(settings, labelled, stop))
+    except asyncio.CancelledError:
+        return stop.exit_code
     if found is None:
         return ExitCode.INTERRUPTED
     console = Console()
@@ -63,8 +67,8 @@ def calibrate_judge(settings: JudgeSettings, labels: Path | None, out: Path) -> 
     return ExitCode.OK
 
 
-async def _asked(settings: JudgeSettings, labelled: LabelledSet) -> Calibration | None:
-    err, stop = Console(stderr=True), Stop()
+async def _asked(settings: JudgeSettings, labelled: LabelledSet, stop: Stop) -> Calibration | None:
+    err = Console(stderr=True)
     with stop.on_interrupt(lambda line: err.print(line, markup=False)):
         async with open_judge(settings, err) as judge:
             with err.status("asking the judge") as status:

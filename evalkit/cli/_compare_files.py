@@ -23,7 +23,7 @@ from evalkit.cli._compare_words import (
     value_of,
 )
 from evalkit.errors import EvalkitError, one_line
-from evalkit.reporting.cells import comment_cell, csv_cell
+from evalkit.reporting.cells import comment_cell, csv_cell, json_text
 from evalkit.reporting.settings import GROUPS
 
 COLUMNS = (
@@ -37,7 +37,7 @@ _SETTINGS = 10
 
 def as_json(comparison: Comparison) -> str:
     """Everything: the fields of `evalkit.analysis.comparison.Comparison`."""
-    return msgspec.json.format(msgspec.json.encode(comparison), indent=2).decode() + "\n"
+    return json_text(msgspec.json.format(msgspec.json.encode(comparison), indent=2).decode()) + "\n"
 
 
 def as_csv(comparison: Comparison) -> str:

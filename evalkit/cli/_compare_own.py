@@ -8,12 +8,13 @@ from pathlib import Path
 import msgspec
 
 from evalkit.analysis.comparison import Comparison
+from evalkit.analysis.light import decode_light
 from evalkit.analysis.own_figures import own_figures
 from evalkit.analysis.pareto import cost_point, pareto_front
 from evalkit.content import find_tasks, reopen_task, task_named
 from evalkit.errors import EvalkitError, one_line
 from evalkit.runs.folder import read_info
-from evalkit.runs.store import latest_records
+from evalkit.runs.run_records import RunRecords
 
 
 def with_own(comparison: Comparison, folders: Sequence[Path], task_dirs: Sequence[Path]) -> Comparison:
@@ -36,7 +37,7 @@ def with_own(comparison: Comparison, folders: Sequence[Path], task_dirs: Sequenc
 def with_fronts(comparison: Comparison, folders: Sequence[Path]) -> Comparison:
     """The comparison with its Pareto fronts. Seconds make none: they are the machine's as much as the agent's."""
     points = [
-        cost_point(run.label, latest_records(folder).values(), comparison.rule)
+        cost_point(run.label, RunRecords(folder).decoded(decode_light), comparison.rule)
         for run, folder in zip(comparison.runs, folders, strict=True)
     ]
     fronts = (pareto_front(points, "calls"), pareto_front(points, "tokens"))

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 
+from evalkit.cli._inert import inert
 from evalkit.errors import one_line
 
 
 class Console(RichConsole):
-    """A console without highlighting or emoji codes that leaves a closed pipe to `main`."""
+    """A console without highlighting or emoji codes that leaves a closed pipe to `main`.
+
+    Whatever it is given to print, no character of it acts on a terminal, and no line is a command to GitHub Actions.
+    """
 
     def __init__(self, *, stderr: bool = False) -> None:
         # a notebook's stream says that it is a terminal, and cannot draw a line anew
@@ -24,6 +31,14 @@ class Console(RichConsole):
             force_jupyter=False,
             force_terminal=False if notebook else None,
         )
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of text that are printed; styles and movements of the cursor are the console's own."""
+        for segment in super().render(renderable, options):
+            if segment.control is None and (text := inert(segment.text)) != segment.text:
+                yield segment._replace(text=text)
+            else:
+                yield segment
 
     def on_broken_pipe(self) -> NoReturn:
         """Let the exit code be chosen in one place."""

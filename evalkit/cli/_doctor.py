@@ -14,14 +14,14 @@ from rich.table import Table
 
 from evalkit.agents.protocols import PROTOCOLS, protocol
 from evalkit.cli._console import Console, plain
-from evalkit.cli._search import searches_for, told
+from evalkit.cli._search import told
 from evalkit.content import find_tasks, open_task, tasks_named
 from evalkit.engines import Engine, Message, Request
 from evalkit.errors import DataError, EvalkitError, ExitCode, worst
 from evalkit.images import ImageFile
 from evalkit.models import ModelCard
 from evalkit.runs.plan import fingerprint, flat
-from evalkit.runs.searches import Searches
+from evalkit.runs.searches import Searches, searches_for
 from evalkit.runs.setup import EngineSettings, make_engine, make_sandbox, make_tools
 from evalkit.sandbox import Sandbox, SessionSpec
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,13 +11,13 @@ from evalkit.gate.baseline import Samples
 from evalkit.gate.early import check_samples, digest_of, new_stop, questions_of, read_rules
 from evalkit.gate.opening import open_baseline
 from evalkit.gate.rules import GateRule
-from evalkit.records import AGENT, Record, Rule, Sample
+from evalkit.records import AGENT, Rule, Sample
 from evalkit.runs.arms import Arms
 from evalkit.runs.decided import SPENDING, Decider, Question, in_blocks, looks_at
 from evalkit.runs.folder import RunInfo, write_info
 from evalkit.runs.looks import EarlyStop
 from evalkit.runs.plan import task_config
-from evalkit.runs.store import Key
+from evalkit.runs.store import Key, stream_latest
 from evalkit.task import Task
 from evalkit.version import __version__
 
@@ -82,7 +82,7 @@ def begin_early(
     folder: Path,
     info: RunInfo,
     samples: Sequence[Sample],
-    done: Mapping[Key, Record],
+    done: Collection[Key],
     allowed_errors: float,
 ) -> Decider:
     """The looks of a new run, or those of an earlier start of it; `info` has them.
@@ -118,7 +118,7 @@ def begin_early(
             raise EvalkitError(f"{folder} has gone on since it was decided: leave out --stop-when-decided")
         rows = in_blocks(samples, stop.seed)
     decider = Decider(stop, early.questions, rows, allowed_errors, lambda: write_info(folder, info))
-    for record in done.values():
+    for record in stream_latest(folder):
         # an error is tried again, so that nothing is finished there
         if not record.outcome.verdict.is_error or stop.decision:
             decider.add(record)

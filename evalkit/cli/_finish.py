@@ -15,7 +15,8 @@ from evalkit.errors import ExitCode
 from evalkit.records import AGENT, Rule
 from evalkit.reporting import figure_rows, interval_note, judged_note, own_rows, run_markdown, tries_note
 from evalkit.runs.folder import REPORT, SUMMARY, RunInfo, write_whole
-from evalkit.runs.store import latest_records
+from evalkit.runs.run_records import RunRecords
+from evalkit.runs.stored_rows import stored_rows
 from evalkit.task import Task
 
 _OWN_FIGURES = 16
@@ -30,6 +31,7 @@ def finish_run(
     rule: Rule = Rule.STRICT,
     ids: Sequence[str] = (),
     told: Callable[[Summary], None] = lambda summary: None,
+    place: bool = True,
 ) -> ExitCode:
     """Derive and show a run's figures.
 
@@ -42,13 +44,13 @@ def finish_run(
         rule: whose verdicts the figures rest on.
         ids: of all rows of the benchmark as configured, where they are known: missing ones are named.
         told: of the figures, once they are written.
+        place: whether to say where the report is; not while the folder has another name than in the end.
     """
-    records = list(latest_records(folder).values())
     summary = summarise(
         task,
         info.config["model"]["name"],
         info.due_rows,
-        records,
+        RunRecords(folder),
         rule,
         drawn_apart=info.drawn_apart,
         prices=info.prices,
@@ -64,13 +66,14 @@ def finish_run(
         console.print(f"[red]{count} x[/red] {plain(text)}")
     missing = summary.expected - summary.done
     if missing > 0:
-        there = {record.sample.id for record in records if (record.arm, record.repeat) == (AGENT, 0)}
+        there = {id for id, arm, repeat in stored_rows(folder) if (arm, repeat) == (AGENT, 0)}
         console.print(_missing(missing, summary.expected, [id for id in ids if id not in there]))
     if summary.repeat and summary.repeat.differing:
         console.print(f"asked again, answered otherwise: {_some(summary.repeat.differing)}")
     for note in filter(None, [*info.notes, tries_note(summary), judged_note(summary.judged)]):
         console.print(f"[yellow]note:[/yellow] {plain(note)}")
-    console.print(f"report: {folder / REPORT}", markup=False, soft_wrap=True)
+    if place:
+        console.print(f"report: {folder / REPORT}", markup=False, soft_wrap=True)
     if summary.accuracy.n == 0:
         console.print("[red]nothing was evaluated[/red]" + (f": {errors} errors" if errors else ""))
         return ExitCode.INFRASTRUCTURE if errors else ExitCode.NOTHING_EVALUATED

@@ -10,6 +10,7 @@ import msgspec
 from evalkit.bridges.imported import Imported, write_imported
 from evalkit.cli._console import Console
 from evalkit.cli._finish import finish_run
+from evalkit.cli._remote import send
 from evalkit.cli._tasks import check_rule, checked_samples, open_one
 from evalkit.errors import EvalkitError, ExitCode
 from evalkit.records import Rule
@@ -52,7 +53,9 @@ def import_recording(request: ImportRequest, read: Callable[[], Imported]) -> Ex
         request.out, recording, request.files, request.model or "", request.score, task, samples
     )
     ids = [sample.id for sample in samples or ()]
-    return finish_run(folder, info, bench, Console(), request.allowed_errors, request.rule, ids)
+    code = finish_run(folder, info, bench, Console(), request.allowed_errors, request.rule, ids)
+    send(folder)
+    return code
 
 
 def _of_tasks(request: ImportRequest) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ import msgspec
 from evalkit.calibration import Calibration
 from evalkit.cli._console import Console, plain
 from evalkit.errors import EvalkitError
-from evalkit.records import Record
+from evalkit.records import Record, Verdict
 from evalkit.runs.calibrate import check_judge
 from evalkit.runs.judges import JudgeSettings, make_judge, unjudged_rows
 from evalkit.runs.judging import Bench
 from evalkit.runs.rescore import Change, judged_again, scored_again, store_changes
 from evalkit.runs.scheduler import Stop
-from evalkit.runs.store import Key, RunStore
+from evalkit.runs.store import Key, RunStore, stream_latest
+from evalkit.runs.stored import Stored, stored_of
 from evalkit.scoring.judge.base import Judge, identity_digest
 from evalkit.task import Task
 
@@ -113,16 +114,16 @@ def say_judge(judge: Judge, console: Console) -> None:
 
 
 async def with_judge(
-    judge: Judge, task: Task, records: Collection[Record], at_once: int, stop: Stop, console: Console
+    judge: Judge, task: Task, records: Iterable[Record], count: int, at_once: int, stop: Stop, console: Console
 ) -> list[Change]:
-    """Score records with a judge, and show how far it is; what changed. Nothing is stored."""
+    """Score `count` records with a judge, and show how far it is; what changed. Nothing is stored."""
     bench = Bench(task, judge)
     through = 0
 
     def done() -> None:
         nonlocal through
         through += 1
-        status.update(plain(f"scoring with the judge: {through} of {len(records)}"))
+        status.update(plain(f"scoring with the judge: {through} of {count}"))
 
     try:
         with console.status("scoring with the judge") as status:
@@ -132,20 +133,22 @@ async def with_judge(
 
 
 async def score_waiting(
-    judge: Judge | None, task: Task, done: dict[Key, Record], at_once: int, stop: Stop, store: RunStore, err: Console
-) -> dict[Key, Record]:
+    judge: Judge | None, task: Task, done: dict[Key, Stored], at_once: int, stop: Stop, store: RunStore, err: Console
+) -> dict[Key, Stored]:
     """Score those rows again whose scoring failed or was stopped, and store what came of it.
 
     Returns:
-        All records, with the new outcomes.
+        All that is stored, with the new outcomes.
     """
+    if judge is None and not any(there.verdict is Verdict.JUDGE_ERROR for there in done.values()):
+        return done
     whose = identity_digest(judge.identity) if judge else ""
-    if not (waiting := unjudged_rows(done.values(), task, whose)):
+    if not (waiting := unjudged_rows(stream_latest(store.folder), task, whose)):
         return done
     err.print(f"{len(waiting)} rows that could not be scored are scored again", markup=False)
     if judge is None:
-        changes = scored_again(task, {record.key: record for record in waiting})
+        changes = scored_again(task, waiting)
     else:
-        changes = await with_judge(judge, task, waiting, at_once, stop, err)
+        changes = await with_judge(judge, task, waiting, len(waiting), at_once, stop, err)
     store_changes(changes, store)
-    return done | {change.new.key: change.new for change in changes}
+    return done | {change.new.key: stored_of(change.new) for change in changes}

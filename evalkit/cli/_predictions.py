@@ -12,6 +12,7 @@ from evalkit.calibration import Calibration
 from evalkit.cli._console import Console
 from evalkit.cli._finish import finish_run
 from evalkit.cli._judge import judge_problem
+from evalkit.cli._remote import send
 from evalkit.cli._rescore import write_changes
 from evalkit.cli._tasks import check_rule, checked_samples, open_one
 from evalkit.errors import EvalkitError, ExitCode, one_line
@@ -68,4 +69,6 @@ def score_predictions(request: PredictionsRequest) -> ExitCode:
             goes_on = f"evalkit score {folder} --judge-url URL goes on"
             raise type(error)(f"{error}; {folder} has the verdicts of the rules alone, and {goes_on}") from None
     ids = [sample.id for sample in samples]
-    return finish_run(folder, info, task, Console(), request.allowed_errors, request.rule, ids)
+    code = finish_run(folder, info, task, Console(), request.allowed_errors, request.rule, ids)
+    send(folder)
+    return code

@@ -19,9 +19,13 @@ from evalkit.errors import EvalkitError, unknown
 from evalkit.models import ModelCard
 from evalkit.prompts import PromptColumns
 from evalkit.records import Prices, Rule
+from evalkit.replicas import fleet_problems
 from evalkit.runs.arms import Arms
 from evalkit.runs.judges import JudgeSettings
+from evalkit.runs.lock import check_free
+from evalkit.runs.remote.address import address_of_spool
 from evalkit.runs.setup import EngineSettings, make_engine
+from evalkit.runs.shard import Shard
 from evalkit.task import Task
 
 
@@ -57,13 +61,22 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     judge: JudgeSettings | None = None
     calibration: Calibration | None = None
     log_to: tuple[str, ...] = ()
+    replicas: int | None = None
+    ray: str | None = None
+    shard: Shard | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether trajectories run in replicas, not in this process."""
+        return self.replicas is not None or self.ray is not None
 
 
-def resolved(request: RunRequest) -> tuple[Engine, list[Task]]:
-    """The engine, not started yet, and the tasks.
+def resolved(request: RunRequest) -> tuple[Engine | None, list[Task]]:
+    """The engine of this process (None where replicas have their own), not started yet, and the tasks.
 
     Raises:
         EvalkitError: every problem with them at once, a line each.
+        InfrastructureError: another process fills the run folder that the user names.
     """
     problems: list[str] = []
     tasks: list[Task] = []
@@ -76,10 +89,13 @@ def resolved(request: RunRequest) -> tuple[Engine, list[Task]]:
             protocol(request.card.protocol, request.quirks)
         except EvalkitError as error:
             problems.append(f"--quirk: {error}")
-    try:
-        engine = make_engine(request.card, request.settings)
-    except EvalkitError as error:
-        problems.append(str(error))
+    if request.elsewhere:
+        problems += fleet_problems(request.card, request.settings)
+    else:
+        try:
+            engine = make_engine(request.card, request.settings)
+        except EvalkitError as error:
+            problems.append(str(error))
     problems += arm_problems(request.arms, request.card.sampling.temperature, request.settings.replay)
     found = find_tasks(request.task_dirs)
     entries: dict[str, TaskEntry] = {}
@@ -104,7 +120,12 @@ def resolved(request: RunRequest) -> tuple[Engine, list[Task]]:
     if request.judge and (problem := judge_problem(tasks)):
         problems.append(problem)
     problems += search_problems(request.card, request.search, request.image_search)
+    if request.shard is not None and request.stop_when:
+        problems.append("--stop-when-decided looks at the rows of a whole run: leave out --shard")
     problems += early_problems(request.stop_when, request.baseline, len(entries), request.arms)
-    if problems or engine is None:
+    if problems:
         raise EvalkitError("\n".join(problems))
+    if request.run_dir is not None and address_of_spool(request.run_dir) is None:
+        # before weights are loaded for nothing
+        check_free(request.run_dir)
     return engine, tasks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,8 +24,9 @@ from evalkit.runs.folder import RunInfo, read_info, write_info
 from evalkit.runs.judges import JudgeSettings
 from evalkit.runs.plan import config_hash
 from evalkit.runs.rescore import Change, scored_again, store_changes, visible
+from evalkit.runs.run_records import RunRecords
 from evalkit.runs.scheduler import Stop
-from evalkit.runs.store import Key, RunStore, latest_records
+from evalkit.runs.store import RunStore
 from evalkit.scoring.judge.base import identity_digest
 from evalkit.task import Task
 
@@ -41,13 +42,15 @@ def show_changes(run: Path, task_dirs: Sequence[Path], rule: Rule, settings: Jud
     """
     console = Console()
     info, task = _open(run, task_dirs, rule)
-    records = latest_records(run)
+    records = RunRecords(run)
     changes = visible(_changes(task, info, records, settings)[0])
     how = f"; nothing is written (evalkit score {run} writes it)" if changes else ""
     console.print(f"{len(changes)} of {len(records)} verdicts would change{how}", markup=False, soft_wrap=True)
     _print(console, changes, rule)
     if changes:
-        before, after = list(records.values()), [*(dict(records) | {c.new.key: c.new for c in changes}).values()]
+        new = {change.new.key: change.new.outcome for change in changes}
+        before = ((record.arm, record.outcome) for record in records)
+        after = ((record.arm, new.get(record.key, record.outcome)) for record in records)
         console.print(f"accuracy, of scored rows: {_accuracy(before, rule)} -> {_accuracy(after, rule)}")
     return ExitCode.OK
 
@@ -89,7 +92,7 @@ def write_changes(
     if calibration is not None and settings is None:
         check_judge(calibration, info.config.get("judge"))
     with RunStore(run) as store:
-        records = latest_records(run)
+        records = RunRecords(run)
         changes, judged = _changes(task, info, records, settings, calibration)
         if judged is not None or calibration is not None:
             info = msgspec.structs.replace(judged or info, calibration=calibration or info.calibration)
@@ -101,14 +104,14 @@ def write_changes(
 def _changes(
     task: Task,
     info: RunInfo,
-    records: Mapping[Key, Record],
+    records: RunRecords,
     settings: JudgeSettings | None,
     calibration: Calibration | None = None,
 ) -> tuple[list[Change], RunInfo | None]:
     """What changes; with a judge, the run's new `run.json` too, which names it."""
     if settings is None:
         judge = info.config.get("judge")
-        return scored_again(task, records, identity_digest(judge) if judge else ""), None
+        return scored_again(task, records.whole(), identity_digest(judge) if judge else ""), None
     if problem := judge_problem([task]):
         raise EvalkitError(problem)
     return asyncio.run(_judged(task, info, records, settings, calibration))
@@ -117,14 +120,14 @@ def _changes(
 async def _judged(
     task: Task,
     info: RunInfo,
-    records: Mapping[Key, Record],
+    records: RunRecords,
     settings: JudgeSettings,
     calibration: Calibration | None,
 ) -> tuple[list[Change], RunInfo]:
     err, stop = Console(stderr=True), Stop()
     async with open_judge(settings, err, calibration) as judge:
         # as many in work as the judge takes, and some whose turn with the rules it is
-        changes = await with_judge(judge, task, records.values(), 2 * settings.concurrency, stop, err)
+        changes = await with_judge(judge, task, records.whole(), len(records), 2 * settings.concurrency, stop, err)
         config = {**info.config, "judge": dict(judge.identity)}
         facts = judge.facts()
     return changes, msgspec.structs.replace(info, config=config, config_hash=config_hash(config), judge=facts)
@@ -182,7 +185,6 @@ def _tail(record: Record) -> str:
     return f"right: {plain(record.sample.answer, 40)}; response ends: {plain(repr(response[-80:]), 120)}"
 
 
-def _accuracy(records: Iterable[Record], rule: Rule) -> str:
-    scored = [record for record in records if record.arm == AGENT and not record.outcome.verdict.is_error]
-    right = sum(record.outcome.right(rule) for record in scored)
-    return f"{right / len(scored):.1%} ({right} of {len(scored)})" if scored else "not available"
+def _accuracy(rows: Iterable[tuple[str, Outcome]], rule: Rule) -> str:
+    scored = [outcome.right(rule) for arm, outcome in rows if arm == AGENT and not outcome.verdict.is_error]
+    return f"{sum(scored) / len(scored):.1%} ({sum(scored)} of {len(scored)})" if scored else "not available"

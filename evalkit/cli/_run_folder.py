@@ -20,12 +20,12 @@ def folder_for(info: RunInfo, out: Path, named: Path | None, *, fresh: bool) -> 
         fresh: whether an earlier one will not do.
 
     Raises:
-        EvalkitError: the folder named holds a run of another configuration.
+        EvalkitError: the folder named holds a run of another configuration, or another shard of it.
     """
     model, task = info.config["model"]["name"], info.config["task"]["name"]
     if named is None:
-        earlier = None if fresh else find_run(out, model, task, info.config_hash)
-        return earlier or new_run_folder(out, model, task)
+        earlier = None if fresh else find_run(out, model, task, info.config_hash, info.shard)
+        return earlier or new_run_folder(out, model, task, info.shard)
     if (named / INFO).is_file():
         if fresh:
             raise EvalkitError(f"--fresh: {named} holds a run already; name another --run-dir")
@@ -38,6 +38,9 @@ def folder_for(info: RunInfo, out: Path, named: Path | None, *, fresh: bool) -> 
                 f"{named} holds a run of another configuration ({changed}); "
                 "name another --run-dir, or make the settings equal"
             )
+        if other.shard != info.shard:
+            parts = [f"shard {part}" if part else "the whole run" for part in (other.shard, info.shard)]
+            raise EvalkitError(f"{named} holds {parts[0]}, and {parts[1]} is asked for; name another --run-dir")
         return named
     if (named / SAMPLES).is_file() and (named / SAMPLES).stat().st_size:
         raise EvalkitError(f"{named} has a {SAMPLES} and no {INFO}: whose rows are they? Name another --run-dir")

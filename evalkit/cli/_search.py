@@ -11,25 +11,7 @@ from evalkit.cli._console import Console
 from evalkit.errors import EvalkitError
 from evalkit.models import ModelCard
 from evalkit.records import Sample
-from evalkit.runs.searches import Searches
-from evalkit.search import Kind
-from evalkit.tools import SearchSizes
-
-
-def searches_for(card: ModelCard, search: str, image_search: str) -> Searches:
-    """The providers for the search tools of a card's agent, not started yet.
-
-    Args:
-        card: its protocol is known.
-        search: as in `--search`; empty for none.
-        image_search: as in `--image-search`; empty for none.
-
-    Raises:
-        EvalkitError: see `Searches`.
-    """
-    family = PROTOCOLS[card.protocol]
-    tools = [name for name in family.tools if card.tools is None or name in card.tools]
-    return Searches({Kind.TEXT: search, Kind.IMAGE: image_search}, tools, family.search or SearchSizes())
+from evalkit.runs.searches import Searches, searches_for
 
 
 def search_problems(card: ModelCard, search: str, image_search: str) -> Iterable[str]:

@@ -1,34 +1,32 @@
-"""What `evalkit run` does: one engine, one sandbox, and each task in turn."""
+"""What `evalkit run` does: one engine and one sandbox, or replicas of them, and each task in turn."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Sequence
 
-import msgspec
-
-from evalkit.agents import Agent
 from evalkit.agents.protocols import PROTOCOLS, protocol
 from evalkit.cli._arms import check_tools
 from evalkit.cli._console import Console, plain
 from evalkit.cli._early import EarlyRules, read_early
 from evalkit.cli._judge import open_judge
 from evalkit.cli._prompts import read_prompts
+from evalkit.cli._remote import reach
 from evalkit.cli._request import RunRequest, resolved
-from evalkit.cli._search import searches_for, trying
+from evalkit.cli._search import trying
 from evalkit.cli._task_run import Ended, Shared, TaskRun
 from evalkit.cli._tasks import checked_samples
 from evalkit.engines import Engine
 from evalkit.errors import EvalkitError, ExitCode, worst
 from evalkit.hooks import Hook, Hooks, open_hooks
 from evalkit.records import Sample
-from evalkit.runs.agents import ArmAgents
+from evalkit.replicas import Fleet, RayCluster
 from evalkit.runs.notes import no_isolation, not_offered
-from evalkit.runs.pixels import budget_for
 from evalkit.runs.scheduler import Stop
-from evalkit.runs.setup import make_sandbox, make_tools
-from evalkit.sandbox import Capabilities, Sandbox
+from evalkit.runs.searches import offered, searches_for
+from evalkit.runs.workshop import Opened, Order, Workshop
 from evalkit.scoring.judge.base import Judge
 from evalkit.task import Task
 
@@ -55,6 +53,7 @@ def run_tasks(
         EvalkitError: something is missing or broken; what finished before is stored.
     """
     engine, tasks = resolved(request)
+    reach(request.run_dir or request.out)
     session = _Session(request, engine, tasks, [*hooks, *open_hooks(request.log_to)], stop or Stop())
     import uvloop
 
@@ -65,13 +64,13 @@ class _Session:
     """One engine and one sandbox, shared by the tasks of a command."""
 
     def __init__(
-        self, request: RunRequest, engine: Engine, tasks: list[Task], hooks: Sequence[Hook], stop: Stop
+        self, request: RunRequest, engine: Engine | None, tasks: list[Task], hooks: Sequence[Hook], stop: Stop
     ) -> None:
         self.request = request
         self.engine = engine
         self.tasks = tasks
-        quirks = PROTOCOLS[request.card.protocol].quirks if request.faithful else request.quirks
-        self.protocol = protocol(request.card.protocol, quirks)
+        self.quirks = tuple(PROTOCOLS[request.card.protocol].quirks) if request.faithful else request.quirks
+        self.protocol = protocol(request.card.protocol, self.quirks)
         self.out = Console()
         self.err = Console(stderr=True)
         self.hooks = Hooks(hooks, lambda line: self.err.print(line, markup=False, soft_wrap=True), lambda: stop.presses)
@@ -82,7 +81,7 @@ class _Session:
         self.judge: Judge | None = None
         card = request.card
         self.searches = searches_for(card, request.search, request.image_search)
-        self.wanted = [name for name in self.protocol.tools if card.tools is None or name in card.tools]
+        self.wanted = offered(card)
 
     async def run(self) -> ExitCode:
         samples, failed = self.opened()
@@ -92,53 +91,60 @@ class _Session:
         files = (self.request.system_prompt, self.request.direct_system_prompt)
         every = (row for _, rows in samples for row in rows)
         prompt, direct = read_prompts(*files, self.request.arms, self.protocol, every)
-        sandbox = make_sandbox(self.request.sandbox, self.request.unsafe_no_isolation)
+        workshop = self.workshop(prompt, direct)
         try:
             async with contextlib.AsyncExitStack() as opened:
-                opened.push_async_callback(sandbox.close)
-                opened.push_async_callback(self.engine.close)
+                opened.push_async_callback(workshop.close)
                 opened.enter_context(self.stop.on_interrupt(lambda line: self.err.print(line, markup=False)))
                 if self.request.judge:
                     judge = open_judge(self.request.judge, self.err, self.request.calibration)
                     self.judge = await opened.enter_async_context(judge)
                 await opened.enter_async_context(self.hooks)
                 await opened.enter_async_context(trying(self.searches, [rows for _, rows in samples], self.err))
-                codes = await self.run_all(samples, sandbox, prompt, direct)
+                codes = await self.run_all(samples, workshop)
         except asyncio.CancelledError:
             self.err.print("stopped at once; run the same command to go on")
-            return ExitCode.INTERRUPTED
-        return ExitCode.INTERRUPTED if self.stop.gently else worst([*codes, *failed])
+            return self.stop.exit_code
+        return self.stop.exit_code if self.stop.gently else worst([*codes, *failed])
 
-    async def run_all(
-        self, samples: list[tuple[Task, list[Sample]]], sandbox: Sandbox, prompt: str | None, direct: str | None
-    ) -> list[ExitCode]:
-        """Start the engine and the sandbox, then each task in turn."""
-        tools = make_tools(self.wanted, sandbox, self.protocol.zoom, self.searches)
-        check_tools(self.request.arms, self.wanted, tools, self.protocol.name)
-        capabilities = await self.start_sandbox(sandbox)
-        with self.err.status(plain(f"starting {self.request.card.name} ({self.request.card.engine})")):
-            started = await self.engine.start()
-        agent = Agent(
-            engine=self.engine,
-            protocol=self.protocol,
-            tools=tools,
-            sampling=self.request.card.sampling,
-            limits=self.request.card.limits,
-            system_prompt=prompt,
-            budget=budget_for(self.request.card, started),
+    def workshop(self, system_prompt: str | None, direct_system_prompt: str | None) -> Workshop | Fleet:
+        """What runs the trajectories, not started yet.
+
+        Args:
+            system_prompt: in place of the protocol's own.
+            direct_system_prompt: likewise, for the direct arm.
+        """
+        order = Order(
+            card=self.request.card,
+            settings=self.request.settings,
+            arms=self.request.arms,
+            quirks=self.quirks,
+            sandbox=self.request.sandbox,
+            unsafe_no_isolation=self.request.unsafe_no_isolation,
+            search=self.request.search,
+            image_search=self.request.image_search,
+            system_prompt=system_prompt,
+            direct_system_prompt=direct_system_prompt,
         )
-        self.say_missing_tools(agent)
+        if not self.request.elsewhere:
+            return Workshop(order, self.searches, self.engine)
+        cluster = RayCluster(self.request.ray or "", self.request.replicas)
+        say = functools.partial(self.err.print, markup=False, soft_wrap=True)
+        return Fleet(order, self.searches, cluster, self.request.replicas, say)
+
+    async def run_all(self, samples: list[tuple[Task, list[Sample]]], workshop: Workshop | Fleet) -> list[ExitCode]:
+        """Start the engine and the sandbox, then each task in turn."""
+        check_tools(self.request.arms, self.wanted, workshop.tools, self.protocol.name)
+        opened = await workshop.start(lambda what: self.err.status(plain(what)))
+        self.say_isolation(opened)
+        self.say_missing_tools(workshop)
         self.say_greedy_repeats()
         if self.request.faithful and not self.protocol.quirks:
             self.err.print(f"note: --faithful changes nothing: {self.protocol.name} has no quirks", markup=False)
-        agents = ArmAgents(agent, self.request.arms, direct)
-        described = {**msgspec.to_builtins(capabilities), **sandbox.describe()} if capabilities else {}
         shared = Shared(
             request=self.request,
-            engine=self.engine,
-            started=started,
-            agents=agents,
-            sandbox=described,
+            workshop=workshop,
+            opened=opened,
             searches=self.searches,
             judge=self.judge,
             early=self.early,
@@ -175,31 +181,20 @@ class _Session:
 
     def samples(self, task: Task) -> list[Sample]:
         """The task's rows, each id once, cut to the limit."""
-        return checked_samples(task)[: self.request.limit]
+        rows = checked_samples(task)[: self.request.limit]
+        if self.request.shard is not None:
+            self.request.shard.check(task.name, len(rows))
+        return rows
 
-    async def start_sandbox(self, sandbox: Sandbox) -> Capabilities | None:
-        """Probe the sandbox if the protocol can use it, and say loudly when it does not isolate.
-
-        Raises:
-            EvalkitError: it does not, and the user has not said that this will do.
-        """
-        if "python" not in self.wanted:
-            return None
-        with self.err.status("probing the sandbox"):
-            capabilities = await sandbox.start()
-        if not capabilities.isolated and not self.request.unsafe_no_isolation:
-            raise EvalkitError(
-                f"--sandbox {self.request.sandbox} does not isolate the model's code (tier {capabilities.tier}); "
-                "use --sandbox local, or accept what it may do with --unsafe-no-isolation"
-            )
-        if not capabilities.isolated:
-            note = no_isolation(capabilities.tier)
+    def say_isolation(self, opened: Opened) -> None:
+        """Say loudly where nothing keeps the model's code in."""
+        if opened.capabilities and not opened.capabilities.isolated:
+            note = no_isolation(opened.capabilities.tier)
             self.notes.append(note)
             self.err.print(f"WARNING: {note}", style="bold yellow")
-        return capabilities
 
-    def say_missing_tools(self, agent: Agent) -> None:
-        missing = [name for name in self.wanted if name not in agent.tools]
+    def say_missing_tools(self, workshop: Workshop | Fleet) -> None:
+        missing = [name for name in self.wanted if name not in workshop.tools]
         if missing:
             note = not_offered(missing)
             self.notes.append(note)

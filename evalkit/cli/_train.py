@@ -68,11 +68,12 @@ def run_training(request: TrainRequest) -> ExitCode:
     settings = settings_from(kind, request.config, {"method": method.value, **given})
     import uvloop
 
+    stop = Stop()
     try:
-        return uvloop.run(_train(request, _card(request), settings))
+        return uvloop.run(_train(request, _card(request), settings, stop))
     except asyncio.CancelledError:
         Console(stderr=True).print("stopped at once; run the same command to go on")
-        return ExitCode.INTERRUPTED
+        return stop.exit_code
 
 
 _OPTIONS = {"divide": "no-divide", "right_only": "wrong-too"}
@@ -91,7 +92,9 @@ def _card(request: TrainRequest) -> ModelCard:
     return card
 
 
-async def _train(request: TrainRequest, card: ModelCard, settings: SftSettings | PolicySettings) -> ExitCode:
+async def _train(
+    request: TrainRequest, card: ModelCard, settings: SftSettings | PolicySettings, stop: Stop
+) -> ExitCode:
     out, err = Console(), Console(stderr=True)
     # what can be wrong with the data is said before a model is loaded
     runs, task, samples = [], None, []
@@ -135,7 +138,6 @@ async def _train(request: TrainRequest, card: ModelCard, settings: SftSettings |
             err.print(f"{run.folder}: {run.summary}", markup=False, soft_wrap=True)
     with err.status(plain(f"loading {card.name}")) if first else contextlib.nullcontext():
         model = load_model(card, settings, processes.device)
-    stop = Stop()
     steps = steps_for(settings, runs) if isinstance(settings, SftSettings) else settings.steps
     label = f"{settings.method} of {card.name}" + (f" on {task.name}" if task else "")
     with contextlib.ExitStack() as opened:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._remote import run_without_images
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -22,7 +24,7 @@ def _group() -> None:
 
 
 def save(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: Annotated[Path, typer.Argument(parser=run_without_images, metavar="RUN", help="Run folder.")],
     file: Annotated[Path, typer.Argument(help="What to write, e.g. baseline.json.gz.")],
 ) -> None:
     """Write who was right, calls, tokens, times and settings of a run into one file; no texts and no images."""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._remote import run_without_images
 from evalkit.records import Rule
 
 
@@ -16,7 +17,14 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders: the reference, then those to compare with it.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=run_without_images,
+            metavar="RUN",
+            help="Run folders: the reference, then those to compare with it.",
+        ),
+    ],
     rule: Annotated[Rule, typer.Option(help="Whose verdicts count.")] = Rule.STRICT,
     allow_different: Annotated[
         list[str] | None,

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from evalkit.cli._judge_options import JudgeConcurrency, JudgeKeyEnv, JudgeModel
+from evalkit.cli._remote import run_folder
 from evalkit.records import Rule
 
-Runs = Annotated[list[Path], typer.Argument(help="Run folders, or folders of them.")]
+Runs = Annotated[list[Path], typer.Argument(parser=run_folder, metavar="RUN", help="Run folders, or folders of them.")]
 Out = Annotated[Path, typer.Option(help="Folder for the data set and its report; new or empty.")]
 TaskData = Annotated[
     list[str] | None,

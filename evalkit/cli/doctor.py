@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._remote import out_folder
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -33,7 +35,9 @@ def doctor(
     stress: Annotated[
         int, typer.Option(min=0, help="Also keep N sessions alive at once and time their starts and calls.")
     ] = 0,
-    out: Annotated[Path, typer.Option(help="Where run folders would go.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(parser=out_folder, metavar="DIR|URL", help="Where run folders would go.")] = Path(
+        "runs"
+    ),
 ) -> None:
     """Examine the sandbox (by attacking it from inside), packages and disk; on request a model and tasks' data."""
     import uvloop

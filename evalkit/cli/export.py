@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from evalkit.bridges.inspect.pictures import Pictures
+from evalkit.cli._remote import run_folder
 
 
 class Format(StrEnum):
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(parser=run_folder, metavar="RUN", help="Run folder.", show_default=False)],
     format: Annotated[
         Format,
         typer.Option(

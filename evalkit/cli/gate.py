@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._remote import run_or_name, run_without_images
 from evalkit.gate.metrics import METRICS
 from evalkit.records import Rule
 
@@ -28,10 +29,15 @@ def gate(
         typer.Option(
             "--baseline",
             "-b",
+            parser=run_or_name,
+            metavar="RUN|FILE|published:MODEL",
             help="Run folder, file of `evalkit baseline save`, or published:MODEL.",
         ),
     ],
-    new: Annotated[Path | None, typer.Argument(help="Run folder of the changed agent.")] = None,
+    new: Annotated[
+        Path | None,
+        typer.Argument(parser=run_without_images, metavar="RUN", help="Run folder of the changed agent."),
+    ] = None,
     fail: Annotated[
         list[str] | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from evalkit.cli._remote import out_folder
 from evalkit.records import Rule
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _OWN = "Scored by evalkit"
 Model = Annotated[
     str | None, typer.Option("--model", "-m", help="The model's name for reports (default: the recording's).")
 ]
-Out = Annotated[Path, typer.Option(help="Folder of run folders.")]
+Out = Annotated[Path, typer.Option(parser=out_folder, metavar="DIR|URL", help="Folder of run folders.")]
 Score = Annotated[
     str | None, typer.Option(help="Which of the recording's marks says right and wrong (default: its main one).")
 ]
@@ -84,7 +85,7 @@ def deepeyes(
         ),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Commit or tag of the hub data set.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    out: Out = Path("runs"),
     rule: Annotated[Rule, typer.Option(help="Whose verdicts come first; both are stored.")] = Rule.STRICT,
     allowed_errors: Annotated[
         float, typer.Option(min=0, max=1, help="Share of error rows above which to exit with 3.")
@@ -97,6 +98,7 @@ def deepeyes(
     from evalkit.bridges.deepeyes import PROTOCOL, TOOLS, known_ids, read_recording
     from evalkit.cli._console import Console
     from evalkit.cli._finish import finish_run
+    from evalkit.cli._remote import send
     from evalkit.cli._tasks import check_rule, checked_samples, open_one
     from evalkit.errors import DataError, EvalkitError
     from evalkit.runs.imported import IMPORTED, Origin, source_file, write_run
@@ -123,6 +125,7 @@ def deepeyes(
     folder, info = write_run(out, opened, samples, expected, recording.records, origin)
     ids = known_ids(opened.name, expected) if own is None else [sample.id for sample in own]
     code = finish_run(folder, info, opened, Console(), allowed_errors, rule, ids)
+    send(folder)
     if code:
         raise typer.Exit(int(code))
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._remote import run_folder
 from evalkit.records import Rule
 
 _FILES = "What is written (without any of these the leaderboards are printed)"
@@ -18,7 +19,10 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders of runs.", show_default=False)],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(parser=run_folder, metavar="RUN", help="Run folders, or folders of runs.", show_default=False),
+    ],
     html: Annotated[
         Path | None,
         typer.Option(

@@ -16,6 +16,7 @@ from evalkit.cli._judge_options import (
     JudgeModel,
     JudgeUrl,
 )
+from evalkit.cli._place_options import BaselineRun, OutFolder, PlayedBack, RunFolder
 from evalkit.records import Prices, Rule
 
 _MODEL, _DATA, _AGENT, _ARMS, _WHERE = "Model", "Data", "Agent", "Arms", "Run"
@@ -101,10 +102,7 @@ def request_of(
     script: Annotated[
         Path | None, typer.Option(rich_help_panel=_MODEL, help="Script file, for --engine scripted.")
     ] = None,
-    replay: Annotated[
-        Path | None,
-        typer.Option(rich_help_panel=_MODEL, help="Run folder to play back, for --engine replay."),
-    ] = None,
+    replay: PlayedBack = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -230,10 +228,7 @@ def request_of(
             help="Random order; stop when this rule of evalkit gate is decided against --baseline (repeatable).",
         ),
     ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=_WHERE, help="Run or file of evalkit baseline save, for --stop-when-decided."),
-    ] = None,
+    baseline: BaselineRun = None,
     sandbox: Annotated[
         str, typer.Option(rich_help_panel=_WHERE, help="Where code runs: local, docker:IMAGE or jupyter.")
     ] = "local",
@@ -247,15 +242,35 @@ def request_of(
     ] = False,
     concurrency: Annotated[
         int,
-        typer.Option("--concurrency", "-c", rich_help_panel=_WHERE, min=1, help="Trajectories in flight."),
+        typer.Option(
+            "--concurrency", "-c", rich_help_panel=_WHERE, min=1, help="Trajectories in flight, of each replica."
+        ),
     ] = 64,
-    out: Annotated[Path, typer.Option(rich_help_panel=_WHERE, help="Folder of run folders.")] = Path("runs"),
-    run_dir: Annotated[
-        Path | None, typer.Option(rich_help_panel=_WHERE, help="Exactly this run folder, made or resumed.")
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=_WHERE, min=1, help="Engine, sandbox and agents N times, each on GPUs of its own."
+        ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_WHERE,
+            metavar="ADDRESS",
+            help="Replicas on this Ray cluster (HOST:PORT or auto), as many as fit without --replicas.",
+        ),
+    ] = None,
+    out: OutFolder = Path("runs"),
+    run_dir: RunFolder = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", rich_help_panel=_WHERE, help="Do not resume; a new folder.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_WHERE, metavar="I/N", help="Only every N-th row from the I-th; evalkit merge joins them."
+        ),
+    ] = None,
     price_in: Annotated[
         float | None, typer.Option(rich_help_panel=_WHERE, min=0, help="Price of a million prompt tokens.")
     ] = None,
@@ -286,6 +301,7 @@ def request_of(
     from evalkit.prompts import read_columns
     from evalkit.runs.calibrate import read_calibration
     from evalkit.runs.setup import EngineSettings
+    from evalkit.runs.shard import read_shard
 
     def replaced(struct: msgspec.Struct, **values: object) -> msgspec.Struct:
         return msgspec.structs.replace(struct, **{k: v for k, v in values.items() if v is not None})
@@ -380,6 +396,9 @@ def request_of(
         judge=judge_settings(judge_url, judge_model, judge_key_env, judge_concurrency, judge_cache, beside=out),
         calibration=read_calibration(judge_calibration) if judge_calibration else None,
         log_to=tuple(dict.fromkeys(log_to or ())),
+        replicas=replicas,
+        ray=ray,
+        shard=read_shard(shard) if shard is not None else None,
     )
 
 

@@ -15,6 +15,7 @@ from evalkit.cli._judge_options import (
     JudgeModel,
     JudgeUrl,
 )
+from evalkit.cli._remote import filled, out_folder, run_without_images
 from evalkit.records import Rule
 
 _ELSEWHERE = "Responses made elsewhere"
@@ -26,7 +27,10 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    run: Annotated[Path | None, typer.Argument(help="Run folder.", show_default=False)] = None,
+    run: Annotated[
+        Path | None,
+        typer.Argument(parser=run_without_images, metavar="RUN", help="Run folder.", show_default=False),
+    ] = None,
     rule: Annotated[Rule, typer.Option(help="Whose verdicts come first; both are stored.")] = Rule.STRICT,
     diff: Annotated[
         bool, typer.Option("--diff", help="Only show which verdicts would change and why; nothing is written.")
@@ -68,7 +72,13 @@ def score(
         typer.Option("--model", "-m", rich_help_panel=_ELSEWHERE, help="The model's name (default: the file's)."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(rich_help_panel=_ELSEWHERE, help="Folder of run folders (default: runs).")
+        Path | None,
+        typer.Option(
+            rich_help_panel=_ELSEWHERE,
+            parser=out_folder,
+            metavar="DIR|URL",
+            help="Folder of run folders (default: runs).",
+        ),
     ] = None,
     id_column: Annotated[
         str | None, typer.Option(rich_help_panel=_ELSEWHERE, help="Column of the rows' ids (default: id).")
@@ -114,7 +124,8 @@ def score(
         if diff:
             code = show_changes(run, dirs, rule, judge)
         else:
-            code = score_again(run, dirs, rule, allowed_errors, judge, calibration)
+            with filled(run):
+                code = score_again(run, dirs, rule, allowed_errors, judge, calibration)
     else:
         if diff:
             raise EvalkitError("--diff compares a run's stored verdicts with today's; responses have none yet")

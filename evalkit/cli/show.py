@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._remote import run_folder
 from evalkit.records import AGENT, Rule
 
 _ROWS = "Which rows"
@@ -18,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(parser=run_folder, metavar="RUN", help="Run folder.", show_default=False)],
     sample: Annotated[str, typer.Argument(help="Id of the sample whose trajectory to show.", show_default=False)] = "",
     verdict: Annotated[
         list[str] | None,

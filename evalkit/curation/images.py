@@ -16,7 +16,7 @@ import msgspec
 
 from evalkit.curation.fingerprints import Fingerprint, fingerprint
 from evalkit.errors import one_line
-from evalkit.images import ImageFile
+from evalkit.images import FORMATS, ImageFile
 
 MOST_PIXELS = 178_956_970
 """A larger image is a decompression bomb: Pillow refuses it too."""
@@ -140,13 +140,13 @@ def _decoded(data: bytes) -> Fingerprint | None:
     if not data:
         raise _FlawedError(Flaw.TRUNCATED, "it is empty")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
                 raise Image.DecompressionBombError(f"it claims {width:,} x {height:,} pixels")
             image.verify()
         # after verify the file must be opened anew
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             image.load()
             return fingerprint(image)
     except Image.DecompressionBombError as error:

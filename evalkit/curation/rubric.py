@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from evalkit.errors import DataError, one_line
+from evalkit.yaml_text import parse_yaml
 
 STRATEGIC = Path(__file__).parent / "rubrics" / "strategic_tool_use.yaml"
 """The rubric that ships."""
@@ -69,10 +70,10 @@ def read_rubric(file: Path = STRATEGIC) -> Rubric:
         DataError: it cannot be read, or is none.
     """
     try:
-        rubric = msgspec.yaml.decode(file.read_bytes(), type=Rubric)
+        rubric = msgspec.convert(parse_yaml(file.read_bytes()), Rubric)
     except OSError as error:
         raise DataError(f"cannot read rubric {file}: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DataError(f"rubric {file} is none: {one_line(error)}") from error
     if len(set(rubric.names)) < len(rubric.names) or "why" in rubric.names:
         raise DataError(f'rubric {file}: every criterion needs a name of its own, other than "why"')

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from evalkit.hooks._secrets import without_secrets
 from evalkit.records import AGENT, Record, Verdict
 from evalkit.runs.plan import flat
+from evalkit.secrets import without_secrets
 
 if TYPE_CHECKING:
     from evalkit.analysis import Summary

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 from evalkit.errors import EvalkitError, one_line, unknown
 from evalkit.hooks._exporter import CountingExporter
 from evalkit.hooks._messages import input_messages, output_messages
-from evalkit.hooks._secrets import without_secrets
 from evalkit.hooks.base import Hook
 from evalkit.records import Record, ToolCall, Turn, Usage
+from evalkit.secrets import without_secrets
 
 if TYPE_CHECKING:
     from evalkit.analysis import Summary

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from evalkit.errors import one_line
-from evalkit.hooks._secrets import without_secrets
 from evalkit.hooks.base import Hook
+from evalkit.secrets import without_secrets
 
 BACKLOG = 1 << 26
 """Bytes of records that wait for a hook; what comes beyond is not told to it, and counted."""

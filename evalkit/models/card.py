@@ -13,6 +13,8 @@ import msgspec
 from evalkit.agents.limits import Limits
 from evalkit.engines.base import Sampling
 from evalkit.errors import EvalkitError, one_line, unknown
+from evalkit.secrets import is_secret
+from evalkit.yaml_text import parse_yaml
 
 ENGINES = ("transformers", "vllm", "openai", "scripted", "replay")
 IN_PROCESS = ("transformers", "vllm")
@@ -175,12 +177,15 @@ def load_card(path: Path) -> ModelCard:
     Raises:
         EvalkitError: not readable, not YAML, or a key that cards do not have; the message names it.
     """
-    import yaml
-
     try:
-        card = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), ModelCard)
-    except (OSError, UnicodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        card = msgspec.convert(parse_yaml(path.read_bytes()), ModelCard)
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
         raise EvalkitError(f"model card {path}: {one_line(error)}") from error
+    if secret := next(filter(is_secret, card.served.fields), None):
+        raise EvalkitError(
+            f"model card {path}: served.fields are recorded with every run, and {secret!r} looks like a secret; put it "
+            "into an environment variable and name that in served.api_key_env"
+        )
     if card.engine not in ENGINES:
         raise unknown(f"engine in model card {path}", card.engine, ENGINES, "evalkit run --help")
     fields = dict(_fields(msgspec.to_builtins(card)))

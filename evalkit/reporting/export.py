@@ -15,7 +15,7 @@ from evalkit.analysis.counterfactual import Arbitration
 from evalkit.analysis.figure import Figure
 from evalkit.analysis.need import Corrected
 from evalkit.baselines import Published
-from evalkit.reporting.cells import csv_cell
+from evalkit.reporting.cells import csv_cell, json_text
 
 COLUMNS = (
     "task", "rule", "run", "model", "kind", "figure", "part", "value", "low", "high", "n", "count", "unit",
@@ -48,7 +48,7 @@ Row = dict[str, Any]
 def boards_json(boards: Boards) -> str:
     """The fields of `evalkit.analysis.board.Boards`."""
     try:
-        return msgspec.json.format(msgspec.json.encode(boards), indent=2).decode() + "\n"
+        return json_text(msgspec.json.format(msgspec.json.encode(boards), indent=2).decode()) + "\n"
     except UnicodeEncodeError:
         # a folder's name that is not UTF-8 is written as JSON's own escapes
         return json.dumps(msgspec.to_builtins(boards, str_keys=True), indent=2) + "\n"

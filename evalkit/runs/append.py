@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from evalkit.errors import InfrastructureError
+from evalkit.runs.lock import take_flock
 
 
 class AppendFile:
@@ -64,12 +65,9 @@ class AppendFile:
             self._fd = -1
 
     def _lock(self) -> None:
-        import fcntl
-
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InfrastructureError(f"{self.file.parent} is in use by another evalkit process") from error
+        # a file system that knows no locks is no other process
+        if take_flock(self._fd) is False:
+            raise InfrastructureError(f"{self.file.parent} is in use by another evalkit process")
 
     def _repair(self) -> int:
         """Cut off a last line that a killed process left unfinished; the size kept, in bytes."""

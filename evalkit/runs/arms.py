@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from evalkit.records import AGAIN, AGENT, DIRECT, FORCED, ISOLATED, Record, Sample, Trajectory, Verdict, answer_arm
+from evalkit.runs.stored import Stored
 
 _Key = tuple[str, str, int]
+T = TypeVar("T")
 CHOSEN = (AGENT, DIRECT, FORCED)
 """The arms that `--arms` takes; the others have options of their own."""
 
@@ -113,7 +115,7 @@ def forced_answers(records: Iterable[Record], arms: Arms) -> Iterator[Job]:
             yield Job(record.sample, answer_arm(calls), record.repeat, record.trajectory)
 
 
-def unfinished(jobs: Iterable[Job], done: Mapping[_Key, Record]) -> list[Job]:
+def unfinished(jobs: Iterable[Job], done: Mapping[_Key, Stored]) -> list[Job]:
     """The jobs that still have to run: those without a record, and those whose record is an error.
 
     A trajectory that could not be scored is there, and only its scoring is tried again (`runs.rescore`). A forced
@@ -122,13 +124,13 @@ def unfinished(jobs: Iterable[Job], done: Mapping[_Key, Record]) -> list[Job]:
     return [
         job
         for job in jobs
-        if (record := done.get(job.key)) is None
-        or (record.outcome.verdict.is_error and record.outcome.verdict is not Verdict.JUDGE_ERROR)
-        or (job.cut is not None and (record.trajectory.started_at or 0) < (job.cut.started_at or 0))
+        if (there := done.get(job.key)) is None
+        or (there.verdict.is_error and there.verdict is not Verdict.JUDGE_ERROR)
+        or (job.cut is not None and (there.started_at or 0) < (job.cut.started_at or 0))
     ]
 
 
-def evenly(samples: Sequence[Sample], count: int) -> Sequence[Sample]:
+def evenly(samples: Sequence[T], count: int) -> Sequence[T]:
     """`count` samples spread evenly over all, or all where there are fewer."""
     if count >= len(samples):
         return samples

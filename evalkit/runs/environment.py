@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from evalkit.secrets import command_without_secrets
 
 _PACKAGES = ("torch", "transformers", "vllm", "datasets", "pillow", "numpy", "aiohttp")
 
@@ -25,13 +26,13 @@ def environment() -> dict[str, Any]:
         "memory_gb": _memory_gb(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         "git": _git(),
-        "command": ["evalkit", *map(_shown, sys.argv[1:])],
+        "command": ["evalkit", *command_without_secrets([_storable(argument) for argument in sys.argv[1:]])],
     }
 
 
-def _shown(argument: str) -> str:
-    """An argument without a URL's credentials, in characters that can be stored."""
-    return re.sub(r"//[^/@\s]*@", "//", argument).encode("utf-8", "replace").decode("utf-8")
+def _storable(argument: str) -> str:
+    """An argument in characters that can be stored."""
+    return argument.encode("utf-8", "replace").decode("utf-8")
 
 
 def _version(package: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -15,6 +16,7 @@ from evalkit.errors import DataError, InfrastructureError, one_line
 from evalkit.records import Prices
 from evalkit.runs.arms import Arms
 from evalkit.runs.looks import EarlyStop
+from evalkit.runs.shard import Shard
 
 INFO = "run.json"
 SAMPLES = "samples.jsonl"
@@ -60,6 +62,8 @@ class RunInfo(msgspec.Struct, kw_only=True):
         early_stop: the rules under which it may stop before all rows are in; None without any.
         judge: how often the configuration's judge was asked when it was last used, and where it is.
         calibration: how often that judge errs, where the user has measured it.
+        shard: the part of the rows that this folder is to have; None for all.
+        merged: how many shards it was made of; 0 for a run that had none.
     """
 
     evalkit: str
@@ -73,18 +77,26 @@ class RunInfo(msgspec.Struct, kw_only=True):
     early_stop: EarlyStop | None = None
     judge: dict[str, Any] = {}
     calibration: Calibration | None = None
+    shard: Shard | None = None
+    merged: int = 0
 
     @property
     def notes(self) -> list[str]:
-        """The notes of all sessions, each once, that a judge had a word, and that it was stopped early."""
+        """The notes of all sessions, each once; whether it is a part, a judge had a word, it was stopped early."""
         notes = list(dict.fromkeys(note for session in self.sessions for note in session.notes))
         if isinstance(judge := self.config.get("judge"), dict):
             notes.append(f"answers that the rules could not settle went to a judge: {one_line(judge.get('model'), 80)}")
+        if self.shard is not None:
+            notes.insert(0, self.shard.note(self.expected_rows))
+        if self.merged:
+            notes.append(f"merged from {self.merged} shards, each run by a command of its own")
         return [*notes, self.early_stop.note] if self.early_stop and self.early_stop.note else notes
 
     @property
     def due_rows(self) -> int:
-        """Rows that the run should have: all expected ones, or those until it was stopped early by design."""
+        """Rows that the run should have: all expected ones, its shard's, or those until it was stopped by design."""
+        if self.shard is not None:
+            return self.shard.rows(self.expected_rows)
         stopped = self.early_stop.stopped_after if self.early_stop else None
         return self.expected_rows if stopped is None else stopped
 
@@ -134,17 +146,41 @@ def write_whole(file: Path, data: bytes) -> None:
         part.write_bytes(data)
         part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        # a disk that has become read-only does not even let go of it
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise InfrastructureError(f"cannot write {file}: {error.strerror}; free space or choose --out") from error
 
 
-def new_run_folder(out: Path, model: str, task: str) -> Path:
-    """A new folder `<model>__<task>__<UTC time>` under `out`.
+_PART = re.compile(r"\.(?!lock\b).+\.(\d+)")
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes of this machine left of files that `write_whole` had not finished."""
+    with contextlib.suppress(OSError):
+        for part in folder.iterdir():
+            if (found := _PART.fullmatch(part.name)) and not _lives(int(found[1])):
+                part.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def new_run_folder(out: Path, model: str, task: str, shard: Shard | None = None) -> Path:
+    """A new folder `<model>__<task>__<UTC time>` under `out`; that of a shard has `__shard-<i>-of-<n>` in the end.
 
     Raises:
         InfrastructureError: it cannot be made.
     """
     stem = f"{_slug(model)}__{_slug(task)}__{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    stem += f"__shard-{shard.index}-of-{shard.count}" if shard else ""
     for attempt in range(1, 1000):
         folder = out / (stem if attempt == 1 else f"{stem}-{attempt}")
         try:
@@ -157,16 +193,18 @@ def new_run_folder(out: Path, model: str, task: str) -> Path:
     raise InfrastructureError(f"no free name for a run folder in {out}")
 
 
-def find_run(out: Path, model: str, task: str, digest: str) -> Path | None:
-    """The newest run of `model` on `task` under `out` with this configuration, None when there is none."""
+def find_run(out: Path, model: str, task: str, digest: str, shard: Shard | None = None) -> Path | None:
+    """The newest run of `model` on `task` under `out` with this configuration and shard, None when there is none."""
     for folder in sorted(out.glob(f"{_slug(model)}__{_slug(task)}__*"), reverse=True):
         try:
-            if read_info(folder).config_hash == digest:
-                return folder
+            info = read_info(folder)
         except DataError:
             continue
+        if (info.config_hash, info.shard) == (digest, shard):
+            return folder
     return None
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.") or "unnamed"
+    # two of them and a time must be a file's name on any disk
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.")[:100] or "unnamed"

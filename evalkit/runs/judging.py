@@ -99,10 +99,18 @@ class Desk:
         Raises:
             InfrastructureError: an earlier one could not be judged or stored.
         """
-        await self._room.acquire()
+        try:
+            await self._room.acquire()
+        except asyncio.CancelledError:
+            # there is no time for a judge any more, and `_stop` stores it as it is
+            self._begin(sample, trajectory, record)
+            raise
         if self._error is not None:
             self._room.release()
             raise self._error
+        self._begin(sample, trajectory, record)
+
+    def _begin(self, sample: Sample, trajectory: Trajectory, record: Callable[[Outcome], Record]) -> None:
         task = asyncio.create_task(self._work(sample, trajectory, record))
         self._going.add(task)
         task.add_done_callback(self._done)

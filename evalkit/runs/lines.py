@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -34,20 +34,7 @@ class Keyed(Protocol):
 
 
 T = TypeVar("T", bound=Keyed)
-
-
-class Line(NamedTuple):
-    """One line of the file.
-
-    Attributes:
-        number: from 1.
-        start: byte at which it begins.
-        data: its bytes, the line break among them.
-    """
-
-    number: int
-    start: int
-    data: bytes
+D = TypeVar("D")
 
 
 def read_lines(folder: Path, decode: Callable[[bytes], T]) -> Iterator[tuple[int, T]]:
@@ -63,20 +50,35 @@ def read_lines(folder: Path, decode: Callable[[bytes], T]) -> Iterator[tuple[int
         DataError: a line in the middle is corrupt, or of a newer version; the message names it.
     """
     file = folder / SAMPLES
-    for line in _lines(file):
-        try:
-            record = decode(line.data)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise DataError(
-                f"{file} line {line.number} is corrupt ({one_line(error, 120)}); "
-                "delete that line to have its sample run again"
-            ) from error
+    for start, data in _lines(file):
+        record = decode_line(file, start, data, decode)
         if record.version > RECORD_VERSION:
             raise DataError(
-                f"{file} line {line.number} is of record version {record.version}; "
+                f"{file} line {_number(file, start)} is of record version {record.version}; "
                 f"this evalkit reads up to {RECORD_VERSION}"
             )
-        yield line.start, record
+        yield start, record
+
+
+def decode_line(file: Path, start: int, data: bytes, decode: Callable[[bytes], D]) -> D:
+    """What a line holds.
+
+    Args:
+        file: it is in.
+        start: byte at which it begins.
+        data: its bytes.
+        decode: from these.
+
+    Raises:
+        DataError: it is corrupt; the message names it.
+    """
+    try:
+        return decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{file} line {_number(file, start)} is corrupt ({one_line(error, 120)}); "
+            "delete that line to have its sample run again"
+        ) from error
 
 
 def latest_lines(folder: Path, decode: Callable[[bytes], T]) -> list[tuple[int, T]]:
@@ -87,8 +89,8 @@ def latest_lines(folder: Path, decode: Callable[[bytes], T]) -> list[tuple[int, 
     return list(found.values())
 
 
-def _lines(file: Path) -> Iterator[Line]:
-    """The whole lines."""
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """The whole lines, their line breaks among them, with the byte at which each begins."""
     try:
         lines = file.open("rb")
     except FileNotFoundError:
@@ -97,8 +99,18 @@ def _lines(file: Path) -> Iterator[Line]:
         raise DataError(f"cannot read {file}: {error.strerror}") from error
     start = 0
     with lines:
-        for number, data in enumerate(lines, 1):
+        for data in lines:
             if not data.endswith(b"\n"):
                 return
-            yield Line(number, start, data)
+            yield start, data
             start += len(data)
+
+
+def _number(file: Path, start: int) -> int:
+    """Of the line that begins at this byte, from 1."""
+    number = 1
+    with file.open("rb") as lines:
+        while start > 0 and (part := lines.read(min(start, 1 << 20))):
+            number += part.count(b"\n")
+            start -= len(part)
+    return number

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from evalkit.agents.loop import Agent
+from evalkit.images import ImageFile
 from evalkit.models import IN_PROCESS, ModelCard
 from evalkit.records import RECORD_VERSION, Sample
 from evalkit.task import Task
@@ -107,15 +108,25 @@ class Fingerprint:
     def __init__(self) -> None:
         self._sha = hashlib.sha256()
         self._count = 0
+        self._marks: dict[str, str] = {}
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, sample: Sample) -> None:
         """Take in the next row."""
-        images = [(Path(image.name).name, image.mark()) for image in sample.images]
+        images = [((image.path or Path(image.name)).name, self._mark(image)) for image in sample.images]
         self._sha.update(msgspec.json.encode((msgspec.structs.replace(sample, images=()), images)))
         self._count += 1
+
+    def _mark(self, image: ImageFile) -> str:
+        """Many rows may share a file: it is opened once."""
+        if image.path is None:
+            return image.mark()
+        file = str(image.path)
+        if file not in self._marks:
+            self._marks[file] = image.mark()
+        return self._marks[file]
 
     @property
     def hex(self) -> str:

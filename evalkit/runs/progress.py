@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from evalkit.errors import one_line
 from evalkit.records import AGENT, Record, Verdict
+from evalkit.runs.stored import Stored, stored_of
 
 _PLAIN_EVERY_S = 15.0
 
@@ -53,18 +54,19 @@ class RunProgress:
         elif self.fresh:
             self.say(self._line())
 
-    def count(self, record: Record, *, resumed: bool = False) -> None:
-        """Count one finished trajectory; `resumed` ones do not enter the throughput."""
+    def resume(self, there: Stored) -> None:
+        """Count one that was there before; it does not enter the throughput."""
         self.done += 1
-        self.fresh += not resumed
-        verdict = record.outcome.verdict
-        self.errors += verdict.is_error
-        if record.arm == AGENT:
-            self.scored += not verdict.is_error
-            self.correct += verdict is Verdict.CORRECT
-            self.called += any(call.status.dispatched for call in record.trajectory.calls)
-        if resumed:
-            return
+        self.errors += there.verdict.is_error
+        if there.arm == AGENT:
+            self.scored += not there.verdict.is_error
+            self.correct += there.verdict is Verdict.CORRECT
+            self.called += there.called
+
+    def count(self, record: Record) -> None:
+        """Count one trajectory that has just finished."""
+        self.resume(stored_of(record))
+        self.fresh += 1
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done, figures=self._figures())
         elif time.monotonic() - self._said >= _PLAIN_EVERY_S:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +11,7 @@ from evalkit.records import Outcome, Record
 from evalkit.runs.judging import Bench
 from evalkit.runs.outcome import outcome_of, question_of, ruled, unjudged
 from evalkit.runs.scheduler import Stop, in_flight
-from evalkit.runs.store import Key, RunStore
+from evalkit.runs.store import RunStore
 from evalkit.task import Task
 
 NOT_ASKED = "the rules read no answer and the run's judge was not asked: evalkit score RUN --judge-url URL asks it"
@@ -30,20 +30,20 @@ def verdict_of(outcome: Outcome) -> tuple[object, ...]:
     return (outcome.verdict, outcome.answer, outcome.official, outcome.official_answer)
 
 
-def scored_again(task: Task, records: Mapping[Key, Record], judge: str = "") -> list[Change]:
+def scored_again(task: Task, records: Iterable[Record], judge: str = "") -> list[Change]:
     """Score every record again; those whose outcome is another now, in order. Nothing is stored and nobody is asked.
 
     Args:
         task: whose rules.
-        records: by key.
+        records: one per key; those that do not change are not kept.
         judge: digest of the identity of the judge that the run has; "" for none. Its stored word counts where the
             rules still ask for one; where it is missing, the outcome is an error.
     """
-    return [change for record in records.values() if (change := changed(record, _again(task, record, judge)))]
+    return [change for record in records if (change := changed(record, _again(task, record, judge)))]
 
 
 async def judged_again(
-    bench: Bench, records: Collection[Record], at_once: int, stop: Stop, done: Callable[[], None] = lambda: None
+    bench: Bench, records: Iterable[Record], at_once: int, stop: Stop, done: Callable[[], None] = lambda: None
 ) -> list[Change]:
     """Score records again with a judge; those whose outcome is another now, in order. Nothing is stored.
 

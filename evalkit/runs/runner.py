@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
 from evalkit.errors import DataError, EngineUnavailableError
 from evalkit.images import ImageFile, warm_up
 from evalkit.records import RECORD_VERSION, Outcome, Record, Sample, StopReason, Trajectory
-from evalkit.runs.agents import ArmAgents
 from evalkit.runs.arms import Job
 from evalkit.runs.judging import Bench, Desk
 from evalkit.runs.outcome import outcome_of, said
@@ -28,9 +28,21 @@ JUDGE_BACKLOG = 4
 """Trajectories that may wait for a judge, for each one in flight: a slow judge must not keep the model waiting."""
 
 
+class Runs(Protocol):
+    """What runs trajectories: the agents of this process, or replicas elsewhere."""
+
+    async def run(self, job: Job) -> Trajectory:
+        """One trajectory.
+
+        Raises:
+            EngineUnavailableError: no trajectory can go on.
+        """
+        ...
+
+
 async def run_task(
     *,
-    agents: ArmAgents,
+    agents: Runs,
     task: Task,
     jobs: Iterable[Job],
     store: RunStore,

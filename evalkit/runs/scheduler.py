@@ -8,14 +8,23 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from evalkit.errors import ExitCode
+
 T = TypeVar("T")
 
 
 class Stop:
-    """Whether the run should come to an end: `gently` finishes what is in flight."""
+    """Whether the run should come to an end.
+
+    Attributes:
+        gently: what is in flight is finished, and nothing else is begun.
+        terminated: a SIGTERM has come, which stops at once: whoever sends it seldom waits long before a SIGKILL.
+        presses: Ctrl-C so far.
+    """
 
     def __init__(self) -> None:
         self.gently = False
+        self.terminated = False
         self.presses = 0
         self._task: asyncio.Task[object] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -23,7 +32,7 @@ class Stop:
 
     @contextmanager
     def on_interrupt(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Take Ctrl-C: once to finish what is in flight, twice to stop at once.
+        """Take Ctrl-C (once to finish what is in flight, twice to stop at once) and SIGTERM (to stop at once).
 
         Args:
             say: shows one line to the user.
@@ -32,14 +41,21 @@ class Stop:
         self._task, self._say = asyncio.current_task(), say
         try:
             loop.add_signal_handler(signal.SIGINT, self._press)
+            loop.add_signal_handler(signal.SIGTERM, self._terminate)
         except (NotImplementedError, RuntimeError, ValueError):
-            # not the main thread, or a platform without signal handlers: Ctrl-C stops at once
+            # not the main thread, or a platform without signal handlers: both stop at once
             yield
             return
         try:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGINT)
+            loop.remove_signal_handler(signal.SIGTERM)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How the command ends that was stopped."""
+        return ExitCode.TERMINATED if self.terminated else ExitCode.INTERRUPTED
 
     def press(self) -> None:
         """The same as a Ctrl-C, from whichever thread got it."""
@@ -54,6 +70,12 @@ class Stop:
             self.gently = True
             self._say("finishing what is in flight; press Ctrl-C again to stop at once")
         elif self._task is not None:
+            self._task.cancel()
+
+    def _terminate(self) -> None:
+        # a second one must not break off the storing of what is finished
+        if self._task is not None and not self.terminated:
+            self.terminated = self.gently = True
             self._task.cancel()
 
 

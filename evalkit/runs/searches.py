@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
+from evalkit.agents.protocols import PROTOCOLS
 from evalkit.errors import EvalkitError
 from evalkit.images import encode_hook
+from evalkit.models import ModelCard
 from evalkit.records import Sample
 from evalkit.runs.append import AppendFile
 from evalkit.runs.image_folder import ImageFolder
-from evalkit.search import OPTIONS, SEARCHES, THUMBNAILS, Kind, Line, Searcher, provider_of
+from evalkit.search import OPTIONS, SEARCHES, THUMBNAILS, Kind, Line, Recorder, Searcher, provider_of
 from evalkit.tools import IMAGE_SEARCH, PUBLIC_ADDRESS, TEXT_SEARCH, ImageSearchTool, SearchSizes, TextSearchTool, Tool
 
 _TOOLS = {Kind.TEXT: TEXT_SEARCH, Kind.IMAGE: IMAGE_SEARCH}
@@ -61,6 +63,7 @@ class Searches:
         named: what stands after `--search` and `--image-search`; empty for none.
         tools: what the agent may be offered.
         sizes: what its family is shown.
+        recorder: told of every search; None for the run folder that `into` names.
 
     Attributes:
         facts: what identifies each provider, by tool; part of the configuration. Filled by `start`.
@@ -69,7 +72,9 @@ class Searches:
         EvalkitError: a provider is not known, cannot be had, or would be no tool of the agent's.
     """
 
-    def __init__(self, named: Mapping[Kind, str], tools: Sequence[str], sizes: SearchSizes) -> None:
+    def __init__(
+        self, named: Mapping[Kind, str], tools: Sequence[str], sizes: SearchSizes, recorder: Recorder | None = None
+    ) -> None:
         self.facts: dict[str, Any] = {}
         self._sizes = sizes
         self._log = SearchLog()
@@ -80,7 +85,7 @@ class Searches:
             if _TOOLS[kind] not in tools:
                 known = ", ".join(tools) or "none"
                 raise EvalkitError(f"{OPTIONS[kind]} does nothing: the agent has no tool for it (its tools: {known})")
-            self._by_kind[kind] = Searcher(provider_of(kind, text), self._log)
+            self._by_kind[kind] = Searcher(provider_of(kind, text), recorder or self._log)
 
     def tools(self) -> dict[str, Tool]:
         """The tools by name."""
@@ -134,7 +139,36 @@ class Searches:
         with self._log.into(folder) if self._by_kind else contextlib.nullcontext():
             yield
 
+    async def record(self, line: Line) -> None:
+        """Record a search that was made elsewhere.
+
+        Raises:
+            InfrastructureError: it cannot be written.
+        """
+        await self._log.write(line)
+
     async def close(self) -> None:
         """Free the providers; safe to call twice."""
         for searcher in self._by_kind.values():
             await searcher.close()
+
+
+def offered(card: ModelCard) -> list[str]:
+    """The tools that a card's agent should have, as its protocol and the card have them."""
+    return [name for name in PROTOCOLS[card.protocol].tools if card.tools is None or name in card.tools]
+
+
+def searches_for(card: ModelCard, search: str, image_search: str, recorder: Recorder | None = None) -> Searches:
+    """The providers for the search tools of a card's agent, not started yet.
+
+    Args:
+        card: its protocol is known.
+        search: as in `--search`; empty for none.
+        image_search: as in `--image-search`; empty for none.
+        recorder: see `Searches`.
+
+    Raises:
+        EvalkitError: see `Searches`.
+    """
+    sizes = PROTOCOLS[card.protocol].search or SearchSizes()
+    return Searches({Kind.TEXT: search, Kind.IMAGE: image_search}, offered(card), sizes, recorder)

@@ -11,9 +11,10 @@ import msgspec
 from evalkit.images import ImageFile, decode_hook, encode_hook
 from evalkit.records import AGENT, Record
 from evalkit.runs.append import AppendFile
-from evalkit.runs.folder import IMAGES, SAMPLES
+from evalkit.runs.folder import IMAGES, SAMPLES, remove_parts
 from evalkit.runs.image_folder import ImageFolder
 from evalkit.runs.lines import read_lines
+from evalkit.runs.lock import RunLock
 
 Key = tuple[str, str, int]
 
@@ -23,6 +24,9 @@ class RunStore:
 
     A line is written whole and handed to the operating system before `append` returns, so that a killed
     process loses only trajectories in flight. Images are on disk before the line that names them.
+
+    Attributes:
+        lock: on the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,8 +38,14 @@ class RunStore:
         self.folder = folder
         self.file = folder / SAMPLES
         self._encoder = msgspec.json.Encoder(enc_hook=encode_hook)
-        self._images = ImageFolder(folder / IMAGES)
-        self._lines = AppendFile(self.file)
+        self.lock = RunLock(folder)
+        try:
+            remove_parts(folder)
+            self._images = ImageFolder(folder / IMAGES)
+            self._lines = AppendFile(self.file)
+        except BaseException:
+            self.lock.release()
+            raise
 
     def __enter__(self) -> RunStore:
         return self
@@ -48,6 +58,7 @@ class RunStore:
     def close(self) -> None:
         """Hand everything to the disk and let others open the folder."""
         self._lines.close()
+        self.lock.release()
 
     def append(self, record: Record) -> None:
         """Store one finished trajectory with its images.
@@ -55,6 +66,7 @@ class RunStore:
         Raises:
             InfrastructureError: the disk is full or gone; what was stored before is untouched.
         """
+        self.lock.check()
         for image in images_of(record):
             self._images.save(image)
         self.supersede(record)
@@ -65,6 +77,7 @@ class RunStore:
         Raises:
             InfrastructureError: see `append`.
         """
+        self.lock.check()
         self._lines.append(self._encoder.encode(record) + b"\n")
 
 

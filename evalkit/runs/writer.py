@@ -16,7 +16,7 @@ class Writer:
 
     A formula in an answer can take a task's rule half a second: in the event loop it would hold up every engine
     request. At most `backlog` records wait; then `put` waits for room. A failure is raised by the next `put`, or at
-    the end.
+    the end. What is handed over is stored even if whoever does so is cancelled meanwhile.
 
     Args:
         store: where records go.
@@ -36,6 +36,7 @@ class Writer:
         self._expect = expect
         self._stored = stored
         self._queue: asyncio.Queue[Callable[[], Record] | None] = asyncio.Queue(backlog)
+        self._late: list[Callable[[], Record]] = []
         self._thread = ThreadPoolExecutor(1, "evalkit-store")
         self._drain: asyncio.Task[None] | None = None
         self._error: Exception | None = None
@@ -47,14 +48,25 @@ class Writer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._drain is not None
-        try:
-            await self._queue.put(None)
-            await self._drain
-        finally:
-            self._thread.shutdown()
+        ending = asyncio.create_task(self._end())
+        stopped: asyncio.CancelledError | None = None
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as again:
+                # however often the run is told to stop: what is finished is stored
+                stopped = again
+        self._thread.shutdown()
+        ending.result()
+        if stopped is not None:
+            raise stopped
         if self._error is not None and error is None:
             raise self._error
+
+    async def _end(self) -> None:
+        assert self._drain is not None
+        await self._queue.put(None)
+        await self._drain
 
     async def put(self, make: Callable[[], Record]) -> None:
         """Hand over what makes a record; it is called in the writer's thread.
@@ -64,7 +76,11 @@ class Writer:
         """
         if self._error is not None:
             raise self._error
-        await self._queue.put(make)
+        try:
+            await self._queue.put(make)
+        except asyncio.CancelledError:
+            self._late.append(make)
+            raise
 
     async def idle(self) -> None:
         """Wait until everything handed over is stored, or has failed to be."""
@@ -80,7 +96,7 @@ class Writer:
             last = None in batch
             # after a failure the queue is still emptied, so that nobody waits for room for ever
             if self._error is None:
-                makers = [make for make in batch if make is not None]
+                makers = [*(make for make in batch if make is not None), *(self._late if last else ())]
                 try:
                     await loop.run_in_executor(self._thread, self._append, makers)
                 except Exception as error:

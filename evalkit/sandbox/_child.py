@@ -44,6 +44,14 @@ class Child:
         self._process = process
         self._folder = folder
 
+    def left(self) -> bool:
+        """Whether its end can be looked into; it cannot."""
+        return False
+
+    def blame(self, code: int) -> str:
+        """A process of the same user may have been ended by its own code: it is never said to be another's doing."""
+        return ""
+
     def interrupt(self) -> None:
         """Ask the cell to stop (SIGINT)."""
         self._signal(signal.SIGINT, group=False)

@@ -16,6 +16,7 @@ from evalkit.sandbox._channel import Channel
 
 _REAP_S = 30.0
 _STATUS_S = 2.0
+_LEAVES_S = 1.0
 
 
 class Forked:
@@ -26,6 +27,7 @@ class Forked:
         status: set to how it ended, or cancelled when nobody can tell.
         connection: the host's end of its socket; closed by `reap`.
         folder: its own, removed by `reap`.
+        alone: whether it is the first process of a namespace of its own, which nothing in it can kill.
 
     Attributes:
         channel: everything the session says comes through it.
@@ -33,7 +35,14 @@ class Forked:
         pid: as this process sees it, 0 if it cannot be told.
     """
 
-    def __init__(self, pidfd: int, status: Future[int], connection: socket.socket, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        pidfd: int,
+        status: Future[int],
+        connection: socket.socket,
+        folder: Path | None = None,
+        alone: bool = False,
+    ) -> None:
         self.channel = Channel(connection)
         self.reason = ""
         self.pid = _pid(pidfd)
@@ -41,11 +50,29 @@ class Forked:
         self._status = status
         self._socket = connection
         self._folder = folder
+        self._alone = alone
+        self._told = True
 
     @property
     def ended(self) -> bool:
         """Whether it has been reaped."""
         return self._pidfd < 0
+
+    def left(self) -> bool:
+        """Whether a process that hung up has ended, which shows a little later than its socket; blocks till then."""
+        return _ended(self._pidfd, _LEAVES_S)
+
+    def blame(self, code: int) -> str:
+        """Why the end of a process that nobody here ended was not its own doing; empty where it was.
+
+        Args:
+            code: what `reap` gave.
+        """
+        if not self._told:
+            return "ended when the fork server was gone, and nobody can tell why"
+        if self._alone and code == -signal.SIGKILL:
+            return "was killed from outside, as a machine does that runs out of memory"
+        return ""
 
     def interrupt(self) -> None:
         """Ask the cell to stop (SIGINT)."""
@@ -64,11 +91,10 @@ class Forked:
             The exit code, or minus the number of the signal that ended it; -SIGKILL if nobody can tell.
         """
         try:
-            poll = select.poll()
-            poll.register(self._pidfd, select.POLLIN)
-            if poll.poll(_REAP_S * 1000):
+            if _ended(self._pidfd, _REAP_S):
                 with suppress(LateError, CancelledError):
                     return self._status.result(_STATUS_S)
+            self._told = False
             return -signal.SIGKILL
         finally:
             pidfd, self._pidfd = self._pidfd, -1
@@ -93,6 +119,12 @@ def remove(folder: Path) -> None:
                     with suppress(OSError):
                         inner.chmod(0o700)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ended(pidfd: int, wait_s: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(wait_s * 1000))
 
 
 def _pid(pidfd: int) -> int:

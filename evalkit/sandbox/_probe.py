@@ -95,15 +95,17 @@ class Probe:
 
     Args:
         attack: also attack; else only run ordinary code.
+        within: folder for what is planted, which goes even if this process is killed.
     """
 
-    def __init__(self, attack: bool = True) -> None:
+    def __init__(self, attack: bool = True, within: Path | None = None) -> None:
         self._attack = attack
+        self._within = within
         self._token = secrets.token_hex(16)
         self._asked = 0
 
     def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="evalkit-probe-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="evalkit-probe-", dir=self._within))
         # Open to all: what keeps a session out must be the sandbox and not the file's mode.
         self._folder.chmod(0o777)
         secret = self._folder / "secret"

@@ -74,6 +74,11 @@ class ForkServer:
         """Whether its sessions are kept away from the disk."""
         return self._tier is not Tier.T0
 
+    @property
+    def alone(self) -> bool:
+        """Whether each of its sessions is the first process of a namespace of its own."""
+        return self._tier is Tier.T1
+
     async def start(self) -> None:
         """Start a server if none runs.
 
@@ -132,6 +137,8 @@ class ForkServer:
                 return await forked, self._ends[number]
         except BaseException as error:
             self._ends.pop(number, None)
+            # nobody waits for it any more: `_drop` must not tell it anything
+            self._forks.pop(number, None)
             if forked.done() and not forked.cancelled() and forked.exception() is None:
                 _discard(forked.result())
             if isinstance(error, TimeoutError):

@@ -30,6 +30,14 @@ class Running(Protocol):
         """Why the sandbox itself ended the process; empty if it did not."""
         ...
 
+    def left(self) -> bool:
+        """Whether a process that hung up has ended by itself; blocks until that can be told."""
+        ...
+
+    def blame(self, code: int) -> str:
+        """Why an end by itself with this exit code was not the cell's doing; empty where it was."""
+        ...
+
     def interrupt(self) -> None:
         """Ask the cell to stop."""
         ...
@@ -74,7 +82,8 @@ class GuestSession:
         A cancelled call ends the process, since nothing is known of its state.
 
         Raises:
-            SandboxError: no process can be had, or the session is closed.
+            SandboxError: no process can be had, it was ended by something else than the cell and this session's
+                limits, or the session is closed.
             DataError: an image of the session cannot be read.
         """
         async with self._lock:
@@ -121,7 +130,11 @@ class GuestSession:
             seconds = time.monotonic() - begun
         if problem is None:
             return await self._result(reply, parts, seconds, late)
+        hung_up = isinstance(problem, wire.Hangup | OSError) and not (late or running.reason or self._closed)
+        by_itself = hung_up and await loop.run_in_executor(self._executor, running.left)
         exit_code = await self._end()
+        if by_itself and not running.reason and (blame := running.blame(exit_code)):
+            raise SandboxError(f"the Python process {blame}")
         if running.reason:
             status, reason = ExecStatus.DIED, running.reason
         elif late or isinstance(problem, TimeoutError):

@@ -170,7 +170,7 @@ class LocalSandbox:
             return one_line(error)
 
     async def _probe(self, tier: Tier) -> str:
-        with Probe(attack=tier is not Tier.T0) as probe:
+        with Probe(attack=tier is not Tier.T0, within=self._folder) as probe:
             session = self._session(probe.spec)
             try:
                 for code in probe.cells:
@@ -271,7 +271,7 @@ class LocalSandbox:
                     continue
                 failed.pop_all()
             if server.isolates:
-                return Forked(pidfd, status, host), ""
+                return Forked(pidfd, status, host, alone=server.alone), ""
             folder = Path(tempfile.mkdtemp(prefix="session-", dir=root))
             return Forked(pidfd, status, host, folder), str(folder)
         raise AssertionError

@@ -110,6 +110,10 @@ class Service:
             text = text.replace(secret, "[key]")
         return text
 
+    def _line(self, text: str, limit: int) -> str:
+        # cut only after the secrets are out, or half of one may be left
+        return one_line(self.clean(text), limit)
+
     def _without_secrets(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return {name: self._without_keys(value) if isinstance(value, str) else value for name, value in pairs}
 
@@ -128,9 +132,9 @@ class Service:
                 if status in _AGAIN:
                     wait = retry_after(response.headers.get("Retry-After"))
                     asked = "" if wait is None else f" and asks to wait {wait:.0f} s"
-                    raise _Again(f"it answered {status} {one_line(response.reason or '', 60)}{asked}".rstrip(), wait)
+                    raise _Again(f"it answered {status} {self._line(response.reason or '', 60)}{asked}".rstrip(), wait)
                 if 300 <= status < 400:
-                    where = one_line(response.headers.get("Location", "nowhere"), 120)
+                    where = self._line(response.headers.get("Location", "nowhere"), 120)
                     raise SearchFailedError(self.said(f"it redirects to {where}, which is not followed"))
                 body = await read_body(response, MAX_BYTES)
                 kind = response.content_type
@@ -139,9 +143,9 @@ class Service:
         except TimeoutError:
             raise _Again(f"no whole answer within {self._timeout_s:g} s", timeout=True) from None
         except (ClientError, OSError, ValueError, zlib.error) as error:
-            raise _Again(f"it cannot be reached: {one_line(error, 160) or type(error).__name__}") from None
+            raise _Again(f"it cannot be reached: {self._line(str(error), 160) or type(error).__name__}") from None
         if status != 200:
-            words = one_line(body[:400].decode("utf-8", "replace"))
+            words = self._line(body.decode("utf-8", "replace"), 300)
             if status == 400 and "credit" in words.lower():
                 raise SandboxError(self.said(f"it has no credits left: {self._refused}"))
             raise SearchFailedError(self.said(f"it answered {status}: {words}"))
@@ -149,7 +153,7 @@ class Service:
             # msgspec refuses lone surrogates, and with one odd title a whole answer
             answer = json.loads(body, object_pairs_hook=self._without_secrets)
         except (ValueError, RecursionError):
-            raise SearchFailedError(self.said(f"it answered with {one_line(kind, 60)} instead of JSON")) from None
+            raise SearchFailedError(self.said(f"it answered with {self._line(kind, 60)} instead of JSON")) from None
         if not isinstance(answer, dict):
             raise SearchFailedError(self.said("its JSON is no object"))
         return answer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohttp import AddrInfoType, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -22,6 +22,14 @@ Address = IPv4Address | IPv6Address
 Allowed = Callable[[Address], bool]
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_NEVER = tuple(
+    map(
+        ip_network,
+        # what Python 3.11.9 and older take for global (CVE-2024-4032), clouds' metadata services among it, and one
+        # such service that does have a public number (Azure's)
+        ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16"),
+    )
+)
 
 
 class RefusedError(Exception):
@@ -37,6 +45,8 @@ def is_public(address: Address) -> bool:
             return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
         if address.sixtofour is not None or address.teredo is not None or address.is_site_local:
             return False
+    if any(address in network for network in _NEVER if network.version == address.version):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from evalkit.errors import EvalkitError, one_line, unknown
 from evalkit.hdpo.settings import LossSettings, TokenMean
 from evalkit.records import Rule
+from evalkit.yaml_text import parse_yaml
 
 _SEED = 2**63 - 1
 """The largest that torch takes."""
@@ -190,11 +191,9 @@ def settings_from(kind: type[S], file: Path | None, given: dict[str, Any]) -> S:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        values = yaml.safe_load(file.read_text("utf-8")) or {}
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        values = parse_yaml(file.read_bytes()) or {}
+    except (OSError, ValueError) as error:
         raise EvalkitError(f"--config {file}: {one_line(error)}") from error
     if not isinstance(values, dict):
         raise EvalkitError(f"--config {file}: it must be a list of settings, a line each (name: value)")

@@ -140,6 +140,8 @@ def load_model(card: ModelCard, settings: TrainSettings, device: torch.device) -
                 revision=card.weights.revision,
                 dtype=torch.bfloat16 if frozen_bf16 else torch.float32,
                 attn_implementation=card.transformers.attention,
+                # code that comes with weights is not run
+                trust_remote_code=False,
             )
     except Exception as error:
         # whatever goes wrong here lies in the weights, the machine or the library versions

@@ -113,18 +113,12 @@ class PanelProbe(Task):
 
     def metrics(self, records: Sequence[Record]) -> tuple[Metric, ...]:
         """Tool rate on items that need the tool and on those that do not: need is known by construction."""
-        found = []
-        for label, needs in (("legible", False), ("needs tool", True)):
-            rows = [r for r in records if r.sample.metadata.get("needs_tool") is needs]
-            rows = [r for r in rows if not r.outcome.verdict.is_error]
-            called = sum(any(call.status.dispatched for call in r.trajectory.calls) for r in rows)
-            found.append(
-                Metric(
-                    name=f"tool_rate[{label}]",
-                    value=called / len(rows) if rows else None,
-                    n=len(rows),
-                    count=called,
-                    note="" if rows else "no such rows",
-                )
-            )
-        return tuple(found)
+        called: dict[bool, list[bool]] = {False: [], True: []}
+        for record in records:
+            needs = record.sample.metadata.get("needs_tool")
+            if isinstance(needs, bool) and not record.outcome.verdict.is_error:
+                called[needs].append(any(call.status.dispatched for call in record.trajectory.calls))
+        return tuple(
+            Metric.share(f"tool_rate[{label}]", called[needs])
+            for label, needs in (("legible", False), ("needs tool", True))
+        )

@@ -11,8 +11,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evalkit.engines.limiter import Limiter
 from evalkit.engines.openai import OpenAIEngine
-from evalkit.engines.openai.limiter import Limiter
 from tests.engines.openai_server import Server, ask, said, serving
 
 

@@ -144,7 +144,7 @@ def test_the_recorded_command_has_no_credentials(monkeypatch: pytest.MonkeyPatch
     from evalkit.runs.environment import environment
 
     monkeypatch.setattr(sys, "argv", ["evalkit", "run", "--base-url", "https://ann:secret@host/v1", "\udcff"])
-    assert environment()["command"] == ["evalkit", "run", "--base-url", "https://host/v1", "?"]
+    assert environment()["command"] == ["evalkit", "run", "--base-url", "https://***@host/v1", "?"]
 
 
 @pytest.mark.usefixtures("task")

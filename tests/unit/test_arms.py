@@ -40,6 +40,7 @@ from evalkit.runs.progress import RunProgress
 from evalkit.runs.runner import run_task
 from evalkit.runs.scheduler import Stop
 from evalkit.runs.store import RunStore, latest_records
+from evalkit.runs.stored import Stored, stored_of
 from evalkit.tools.base import ToolResult
 from tests.unit.test_loop import ANSWER, CALL, SAMPLE, FakeTool
 
@@ -69,8 +70,8 @@ def record(id: str, arm: str = AGENT, repeat: int = 0, verdict: Verdict = Verdic
     )
 
 
-def done(*records: Record) -> dict[tuple[str, str, int], Record]:
-    return {record.key: record for record in records}
+def done(*records: Record) -> dict[tuple[str, str, int], Stored]:
+    return {record.key: stored_of(record) for record in records}
 
 
 # --- which trajectories a run has

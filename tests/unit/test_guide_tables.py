@@ -26,6 +26,8 @@ OTHER = {
     "--model_args", "--include_path", "--log_samples", "--output_path", "--baseline",
     # Inspect's, there too
     "--log-dir", "--scorer", "--action", "--overwrite", "--display", "--to",
+    # sbatch's and benchmarks/scale_model.py's, in docs/scale.md
+    "--nodes", "--price",
 }  # fmt: skip
 """Options of other programs that pages name."""
 

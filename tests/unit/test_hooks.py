@@ -15,9 +15,9 @@ import pytest
 import evalkit
 from evalkit.errors import EvalkitError
 from evalkit.hooks import BUILT_IN, Hook, Hooks, open_hooks
-from evalkit.hooks._secrets import without_secrets
 from evalkit.hooks.figures import SoFar, figures_of, settings_of
 from evalkit.records import Verdict
+from evalkit.secrets import without_secrets
 from tests.conftest import Cli
 from tests.run_folders import row, write_run
 

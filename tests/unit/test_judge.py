@@ -309,9 +309,9 @@ def test_scored_again_without_a_judge_its_stored_word_counts() -> None:
         version=RECORD_VERSION, sample=rows["1"], trajectory=said, outcome=outcome(task, judge, rows["1"], said)
     )
     digest = identity_digest(judge.identity)
-    assert scored_again(task, {stored.key: stored}, digest) == []
+    assert scored_again(task, [stored], digest) == []
     for record, by in ((stored, "another"), (replace(stored, outcome=replace(stored.outcome, ruling=None)), digest)):
-        (change,) = scored_again(task, {record.key: record}, by)
+        (change,) = scored_again(task, [record], by)
         assert (change.new.outcome.verdict, change.new.outcome.error) == (Verdict.JUDGE_ERROR, NOT_ASKED)
     ruling = stored.outcome.ruling
     assert ruling is not None

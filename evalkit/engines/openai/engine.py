@@ -11,12 +11,12 @@ import msgspec
 
 from evalkit.engines.base import Completion, Request
 from evalkit.engines.openai.auth import Credentials
-from evalkit.engines.openai.retry import BusyError, MovedError, Patience, TryAgainError, backoff
+from evalkit.engines.openai.retry import BusyError, Patience, TryAgainError, backoff
+from evalkit.engines.pool import MovedError, Pool
 from evalkit.errors import EngineError, EngineUnavailableError, EvalkitError, one_line
 
 if TYPE_CHECKING:
     from evalkit.engines.openai.body import BodyBuilder
-    from evalkit.engines.openai.pool import Pool
     from evalkit.engines.openai.replica import Replica
 
 
@@ -82,7 +82,7 @@ class OpenAIEngine:
         self._references = references
         self._fields = dict(fields or {})
         self._replicas: list[Replica] = []
-        self._pool: Pool | None = None
+        self._pool: Pool[Replica] | None = None
         self._bodies: BodyBuilder | None = None
 
     def __repr__(self) -> str:
@@ -101,7 +101,6 @@ class OpenAIEngine:
             EvalkitError: a URL, the key or the model's name is wrong, or the replicas differ.
         """
         from evalkit.engines.openai.body import BodyBuilder
-        from evalkit.engines.openai.pool import Pool
         from evalkit.engines.openai.replica import Replica
 
         await self.close()
@@ -128,15 +127,16 @@ class OpenAIEngine:
         except BaseException:
             await self.close()
             raise
-        self._pool = Pool(self._replicas, self._patience)
+        self._pool = Pool(self._replicas, self._patience.outage_s, self._patience.backoff_s)
         self.model, card = first.model, first.card
-        root = card.get("root", self.model)
-        found = {"max_model_len": card.get("max_model_len"), "server": servers[0]}
+        name, root = first.word(self.model), first.word(card.get("root", self.model))
+        length = card.get("max_model_len")
+        found = {"max_model_len": length if isinstance(length, int) else None, "server": servers[0]}
         return {
             "kind": "openai",
             "base_url": ", ".join(replica.url for replica in self._replicas),
-            "model": self.model,
-            "identity": f"{self.model} ({root})" if root != self.model else self.model,
+            "model": name,
+            "identity": f"{name} ({root})" if root != name else name,
             "media": ", ".join(dict.fromkeys(replica.media.kind for replica in self._replicas)),
             **{name: value for name, value in found.items() if value is not None},
         }

@@ -18,6 +18,7 @@ from evalkit.engines.base import Completion, Request
 from evalkit.engines.openai.engine import OpenAIEngine
 from evalkit.engines.openai.process import ServerProcess, free_port
 from evalkit.errors import EngineUnavailableError, EvalkitError
+from evalkit.secrets import command_without_secrets
 
 COMMAND_VARIABLE = "EVALKIT_VLLM"
 _KEY_VARIABLE = "EVALKIT_SERVED_KEY"
@@ -118,7 +119,8 @@ class ServedEngine:
             raise
         self._watch = asyncio.create_task(self._mind(server, engine))
         settings = f" {shlex.join(self._arguments)}" if self._arguments else ""
-        return {**found, "identity": f"{found['identity']}{settings}", "served_by": shlex.join(command)}
+        shown = shlex.join(command_without_secrets(command))
+        return {**found, "identity": f"{found['identity']}{settings}", "served_by": shown}
 
     def facts(self) -> list[dict[str, Any]]:
         """See `OpenAIEngine.facts`."""

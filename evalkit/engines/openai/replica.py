@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evalkit.engines.base import Completion, Request
+from evalkit.engines.limiter import Limiter
 from evalkit.engines.openai import chat, probe
 from evalkit.engines.openai.auth import Credentials
 from evalkit.engines.openai.files import SharedFolders
-from evalkit.engines.openai.limiter import Limiter
 from evalkit.engines.openai.media import Media, Sending
 from evalkit.engines.openai.reading import whole
 from evalkit.engines.openai.replies import Replies
 from evalkit.engines.openai.retry import (
     RETRIED_STATUS,
-    MovedError,
     Patience,
     TryAgainError,
     backoff,
@@ -30,6 +29,7 @@ from evalkit.engines.openai.retry import (
 )
 from evalkit.engines.openai.served import choose
 from evalkit.engines.openai.stream import Stream
+from evalkit.engines.pool import MovedError
 from evalkit.errors import (
     ContextLengthError,
     EngineError,
@@ -75,6 +75,7 @@ class Replica:
 
     Attributes:
         url: base URL without credentials.
+        name: the same, for the pool.
         model: the server's name for the model.
         card: its entry in the server's list of models.
         limiter: slots at the server.
@@ -96,7 +97,7 @@ class Replica:
         stream: bool,
         fields: Mapping[str, Any],
     ) -> None:
-        self.url = credentials.resolve()
+        self.url = self.name = credentials.resolve()
         self.model = ""
         self.card: dict[str, Any] = {}
         self.limiter = Limiter(connections)
@@ -166,8 +167,14 @@ class Replica:
     @property
     def identity(self) -> str:
         """What replicas must have in common: the model's name, its weights, its context length."""
-        id, root, length = (one_line(self.card.get(name, ""), 200) for name in ("id", "root", "max_model_len"))
+        id, root, length = (
+            self._replies.word(self.card.get(name, ""), 200) for name in ("id", "root", "max_model_len")
+        )
         return f"model {id}{f' ({root})' if root not in ('', id) else ''}{f', {length} tokens' if length else ''}"
+
+    def word(self, value: object) -> str:
+        """A name as the server gave it, in the form in which it may be recorded."""
+        return self._replies.word(value, 300)
 
     @property
     def schemas(self) -> bool:
@@ -259,8 +266,10 @@ class Replica:
         self._replies.answered = True
         if completion.finish_reason == "content_filter" and not completion.text.strip():
             raise EngineError(f"{self.url}: the server's content filter withheld the reply")
-        text = self._replies.text(completion.text)
-        return completion if text is completion.text else msgspec.structs.replace(completion, text=text)
+        text, finish = self._replies.text(completion.text), self._replies.word(completion.finish_reason)
+        if text is completion.text and finish == completion.finish_reason:
+            return completion
+        return msgspec.structs.replace(completion, text=text, finish_reason=finish)
 
     def _refusal(
         self, status: int, headers: Any, raw: bytes, sending: Sending, stream: bool, request: Request

@@ -76,6 +76,10 @@ class Replies:
         """What the model said, without secrets."""
         return self._credentials.redact_answer(text)
 
+    def word(self, value: object, limit: int = 40) -> str:
+        """A short text of the server's that is recorded: on one line, without secrets."""
+        return one_line(self._credentials.redact(str(value)), limit)
+
     def header(self, headers: Mapping[str, Any], name: str) -> str | None:
         """A header in one line, without secrets; None if it is not there."""
         return one_line(self._credentials.redact(headers.get(name, "")), 80) or None

@@ -72,10 +72,6 @@ class BusyError(TryAgainError):
     """The server put the request off because of its load."""
 
 
-class MovedError(Exception):
-    """The server was taken out before the request was sent: another one gets it."""
-
-
 def backoff(failures: int, base_s: float, wait_s: float | None = None) -> float:
     """Seconds to wait after the `failures`-th failed try: exponential with full jitter.
 

@@ -44,11 +44,11 @@ def choose(url: str, wanted: str | None, credentials: Credentials, status: int, 
         raise EvalkitError(f"{url} is no list of models: does base_url lack its /v1? It begins: {message[:80]}")
     if wanted is None:
         if len(cards) != 1:
-            names = one_line(", ".join(sorted(cards))) or "none"
+            names = one_line(credentials.redact(", ".join(sorted(cards)))) or "none"
             raise EvalkitError(f"{url}: give the model's name; served are: {names}")
         wanted = next(iter(cards))
     if wanted not in cards:
-        raise unknown("model", wanted, cards, f"GET {url}")
+        raise unknown("model", wanted, [one_line(credentials.redact(name), 80) for name in cards], f"GET {url}")
     return cards[wanted]
 
 

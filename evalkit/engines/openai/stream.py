@@ -8,9 +8,12 @@ import msgspec
 
 from evalkit.engines.base import Completion
 from evalkit.engines.openai.chat import BadReplyError, Call, Choice, Function, Said, complete, joined
+from evalkit.errors import EngineError
 from evalkit.records import Timing
 
 _LONGEST_EVENT = 2**24
+MOST_BYTES = 2**28
+"""Of a stream: its events have some hundred bytes for each token."""
 _DONE = b"[DONE]"
 
 
@@ -62,6 +65,7 @@ class Stream:
     def __init__(self) -> None:
         self.done = False
         self.usage: Any = None
+        self._size = 0
         self._rest = b""
         self._event: list[bytes] = []
         self._text: list[str] = []
@@ -80,8 +84,12 @@ class Stream:
 
         Raises:
             BadReplyError: they are no completion, or hold an error.
+            EngineError: the stream is longer than any completion.
         """
         said = False
+        self._size += len(data)
+        if self._size > MOST_BYTES:
+            raise EngineError(f"the stream has more than {MOST_BYTES >> 20} MB and was not read to its end")
         *lines, self._rest = (self._rest + data if self._rest else data).split(b"\n")
         if len(self._rest) > _LONGEST_EVENT:
             raise BadReplyError("a line of the stream has no end")

@@ -149,6 +149,8 @@ class TransformersEngine:
                     revision=self._revision,
                     dtype=self._dtype if self._dtype == "auto" else getattr(torch, self._dtype),
                     attn_implementation=self._attention,
+                    # code that comes with weights is not run
+                    trust_remote_code=False,
                 )
             model = model.to(device).eval()
             self._inputs = InputBuilder(self._weights, self._revision, model, *self._pixels)

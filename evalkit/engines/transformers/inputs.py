@@ -80,8 +80,12 @@ class InputBuilder:
             self.tokenizer = self._processor.tokenizer
             self._images = self._processor.image_processor
         else:
-            self.tokenizer = transformers.AutoTokenizer.from_pretrained(weights, revision=revision)
-            self._images = transformers.AutoImageProcessor.from_pretrained(weights, revision=revision)
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(
+                weights, revision=revision, trust_remote_code=False
+            )
+            self._images = transformers.AutoImageProcessor.from_pretrained(
+                weights, revision=revision, trust_remote_code=False
+            )
         template = getattr(self._processor, "chat_template", None) or self.tokenizer.chat_template
         if not template:
             raise EvalkitError(f"{weights} has no chat template: the transformers engine needs one")
@@ -278,7 +282,7 @@ def _size(tensors: Tensors) -> int:
 def _load_processor(weights: str, revision: str | None) -> tuple[Any, str]:
     """The model's own processor, or None and why it does not load."""
     try:
-        processor = transformers.AutoProcessor.from_pretrained(weights, revision=revision)
+        processor = transformers.AutoProcessor.from_pretrained(weights, revision=revision, trust_remote_code=False)
     except (ImportError, OSError, ValueError) as error:
         # A Qwen-VL processor needs torchvision for videos, which images can do without.
         return None, one_line(error)

@@ -178,7 +178,9 @@ def _size(weights: str, revision: str | None, low: int | None, high: int | None)
     if low is None and high is None:
         return None
     transformers = importlib.import_module("transformers")
-    own = budget_of_processor(transformers.AutoImageProcessor.from_pretrained(weights, revision=revision))
+    own = budget_of_processor(
+        transformers.AutoImageProcessor.from_pretrained(weights, revision=revision, trust_remote_code=False)
+    )
     if own is None:
         raise EvalkitError(f"the image processor of {weights} has no pixel budget: leave min_pixels and max_pixels out")
     return {

@@ -71,16 +71,20 @@ def value_of(metric: str, rule: Rule, prices: Prices | None = None) -> Value:
 def errors_of(run: Run, category: str, confidence: float) -> Contrast:
     """Rows of the agent that failed or are missing, of those that the run was to have: a count, no estimate.
 
-    Of a category nobody knows which rows are missing; there only those that failed count.
+    Of a category nobody knows which rows are missing; there only those that failed count. To a shard all rows of the
+    others are missing: a gate that takes a part for the whole would let a change pass that nobody has looked at.
     """
     tried: dict[str, list[bool]] = {}
     for row in run.rows:
         if row.arm == AGENT and category in ("", row.category):
             tried.setdefault(row.id, []).append(row.verdict.is_error)
-    missing = 0 if category else max(run.side.info.due_rows - len(tried), 0)
+    info = run.side.info
+    due = info.due_rows if info.shard is None else info.expected_rows
+    missing = 0 if category else max(due - len(tried), 0)
     failed = math.fsum(sum(each) / len(each) for each in tried.values())
     n = len(tried) + missing
     found = Figure(value=(failed + missing) / n if n else 0.0, n=n, method="count")
     parts = [f"{sum(map(sum, tried.values()))} failed"] if failed else []
-    parts += [f"{missing} missing, as the run is not finished"] if missing else []
+    why = "the run is not finished" if info.shard is None else f"this is shard {info.shard}; evalkit merge joins all"
+    parts += [f"{missing} missing, as {why}"] if missing else []
     return Apart(found, None, confidence=confidence, notes=tuple(parts))

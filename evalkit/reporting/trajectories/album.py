@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evalkit.errors import DataError, one_line
-from evalkit.images import ImageFile
+from evalkit.images import FORMATS, ImageFile
 from evalkit.reporting.trajectories.detail import Details, Picture
 
 if TYPE_CHECKING:
@@ -51,9 +51,10 @@ class Album:
         if key not in self._made:
             try:
                 data = image.read()
-            except DataError:
+            except DataError as error:
                 # the same image may be whole in another run: nothing is kept
-                return Picture(why="the image file is missing or cannot be read")
+                gone = isinstance(error.__cause__, OSError)
+                return Picture(why=f"the image file is {'missing or cannot be read' if gone else 'broken'}")
             try:
                 self._made[key] = Picture(data=thumbnail(data, side))
             except Exception as error:
@@ -90,7 +91,7 @@ def thumbnail(data: bytes, side: int, *, fast: bool = False) -> str:
 
     kind = "jpeg" if fast or not features.check("webp") else "webp"
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
+    with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
         # a large photograph is no attack: what is beyond Pillow's own limit is still refused
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         if fast and (longest := max(image.size)) > side:

@@ -36,6 +36,8 @@ def main(fd: int) -> None:
     lifeline = socket.socket(fileno=fd)
     message, fds, _, _ = socket.recv_fds(lifeline, _MAX_CONFIG, 1, socket.MSG_CMSG_CLOEXEC)
     if not message:
+        # the host ended before it could say which folder is the sandbox's: it is also the one for temporary files
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
         os._exit(0)
     config, control = loads(message), socket.socket(fileno=fds[0])
     try:

@@ -17,6 +17,7 @@ from evalkit.scoring import score_choice, score_list, score_number
 from evalkit.scoring.extract import stated
 from evalkit.scoring.judge.question import Asked, Question
 from evalkit.scoring.judge.steps import with_ruling
+from evalkit.yaml_text import parse_yaml
 
 HARD_RESPONSES = Path(__file__).with_name("hard_responses.yaml")
 """Responses of our own making, hard to read, with a careful person's verdict."""
@@ -144,14 +145,7 @@ def read_labels(file: Path) -> LabelledSet:
 
 
 def _yaml(data: bytes) -> _File:
-    import yaml
-
-    try:
-        # libyaml's reader where it is there: the shipped file takes the other one most of a second
-        loaded = yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(one_line(error)) from None
-    return msgspec.convert(loaded, _File)
+    return msgspec.convert(parse_yaml(data), _File)
 
 
 def _jsonl(data: bytes) -> _File:

@@ -1,4 +1,4 @@
-"""How many requests one server has at once: more while it answers, fewer as soon as it is overloaded (AIMD)."""
+"""How much one replica has at once: more while it answers, fewer as soon as it is overloaded (AIMD)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CUT = 0.75
 
 
 class Limiter:
-    """Slots at a server; waiting for one is first come, first served.
+    """Slots at a replica; waiting for one is first come, first served.
 
     Additive increase, multiplicative decrease, as in TCP (Chiu and Jain, 1989): `limit` answered requests
     raise the limit by one, an overload takes a quarter of it away, at most once per round trip: requests
