@@ -195,6 +195,8 @@ def workflows(session: nox.Session) -> None:
 def audit(session: nox.Session) -> None:
     """Dependencies with known weaknesses, licences outside the list, calls that make code of data."""
     folder = Path(session.create_tmp()).resolve()
+    # an old installer has weaknesses of its own, which are none of evalkit's
+    session.install("--upgrade", "pip")
     session.install("-e", f".[{AUDITED}]")
     tools = folder / "tools"
     if not tools.exists():
