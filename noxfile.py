@@ -27,14 +27,16 @@ AUDITED = "hf,jupyter,train,xlsx,inspect,mlflow,wandb,otel,ray,remote"
 """Extras that can be installed into one environment; vllm and lmms want versions of their own."""
 
 LICENCES = frozenset({
-    "0BSD", "Apache 2.0", "Apache 2.0 License", "Apache License 2.0", "Apache Software License", "Apache-2.0",
-    "Apache-2.0 WITH LLVM-exception", "BSD", "BSD License", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0",
+    "0BSD", "3-Clause BSD License", "Apache 2.0", "Apache 2.0 License", "Apache License 2.0", "Apache Software License",
+    "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD", "BSD License", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0",
     "CNRI-Python", "HPND", "ISC", "ISC License (ISCL)", "MIT", "MIT License", "MIT-0", "MIT-CMU", "PSF-2.0",
     "Python Software Foundation License", "Python-2.0", "The Unlicense (Unlicense)", "Unlicense", "ZPL-2.1", "Zlib",
 })  # fmt: skip
 """Licences that ask for no more than a notice."""
 # a weak copyleft that ends at the file; used unchanged, as a dependency, never copied in
 EXPLAINED = {
+    # states none; the LICENSE file that it brings is Apache-2.0
+    "agent-client-protocol": ("UNKNOWN",),
     "certifi": ("MPL-2.0", "Mozilla Public License 2.0 (MPL 2.0)"),
     "hypothesis": ("MPL-2.0",),
     "orjson": ("MPL-2.0",),
@@ -237,7 +239,8 @@ def _licence_problem(package: dict[str, str]) -> str:
     """What is wrong with a package's licence, "" for nothing: all parts of an AND must be allowed, one of an OR."""
     name, stated = package["Name"], package["License"]
     allowed = LICENCES | set(EXPLAINED.get(name.lower(), ()))
-    for part in re.split(r"\s+AND\s+|;\s*", stated.strip()):
+    # some state the whole text: its first line is the name
+    for part in re.split(r"\s+AND\s+|;\s*", stated.strip().partition("\n")[0]):
         choices = [choice.strip().strip("()") if choice.count("(") != choice.count(")") else choice.strip()
                    for choice in re.split(r"\s+OR\s+", part)]  # fmt: skip
         if not any(choice in allowed for choice in choices):

@@ -31,6 +31,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 another program run the file, which is a program itself."""
 
 
+class ChangedImageError(DataError):
+    """A run folder's image is there and is not the one that was recorded."""
+
+
 class ImageHeader(msgspec.Struct, frozen=True):
     """What is known of an image without decoding it: the form in which records name images.
 
@@ -187,7 +191,7 @@ class ImageFile:
             image.load()
         except Exception as error:
             # format plugins raise whatever they stumble over
-            raise DataError(f"cannot decode image {self.name}: {one_line(error)}") from error
+            raise DataError(f"cannot decode image {self.name}: {_said(error)}") from error
         return image
 
 
@@ -201,7 +205,9 @@ def _inspect(data: bytes, name: str) -> ImageHeader:
 
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            mime = Image.MIME.get(image.format or "", "application/octet-stream")
+            # a photo with others after it, as phones make them, is a JPEG to everybody who knows no MPO
+            kind = "JPEG" if image.format == "MPO" else image.format or ""
+            mime = Image.MIME.get(kind, "application/octet-stream")
             width, height = image.size
             if mime == "image/png":
                 raise ValueError("its end is missing")
@@ -209,8 +215,16 @@ def _inspect(data: bytes, name: str) -> ImageHeader:
                 image.load()
     except Exception as error:
         # format plugins raise whatever they stumble over
-        raise DataError(f"image {name} is truncated or not an image: {one_line(error)}") from error
+        raise DataError(f"image {name} is truncated or not an image: {_said(error)}") from error
     return ImageHeader(hashlib.sha256(data).hexdigest(), mime, width, height, len(data))
+
+
+def _said(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    # Pillow's own words are an address in memory, which differs for each row
+    unknown = isinstance(error, UnidentifiedImageError)
+    return f"it is none of {', '.join(FORMATS)}" if unknown else one_line(error)
 
 
 def _mark_of(size: int, start: bytes, end: bytes) -> str:
@@ -260,7 +274,7 @@ def _stored(place: Path, header: ImageHeader) -> bytes:
         data = place.read_bytes()
         if hashlib.sha256(data).hexdigest() == header.sha256:
             return data
-    raise DataError(f"image {place} is not the one that was recorded: it is damaged, or was changed")
+    raise ChangedImageError(f"image {place} is not the one that was recorded: it is damaged, or was changed")
 
 
 def encode_hook(value: Any) -> Any:

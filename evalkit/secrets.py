@@ -11,7 +11,7 @@ _USER = re.compile(r"(?<=://)[^/\s]+@")
 _PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s]+)@")
 _NAMED = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS)$", re.IGNORECASE)
 _HEADERS = re.compile(r"HEADERS$", re.IGNORECASE)
-_ARGUMENT = re.compile(r"(?:api[_-]?key|[_.-]key|token|secret|password|passwd|credentials)$", re.IGNORECASE)
+_ARGUMENT = re.compile(r"(?:api[_-]?key|(?<!cache)[_.-]key|token|secret|password|passwd|credentials)$", re.IGNORECASE)
 _SHORTEST = 6
 """Characters of a secret; what is shorter stands in other words too."""
 _HIDDEN = "***"

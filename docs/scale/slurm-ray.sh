@@ -51,6 +51,12 @@ done
 for node in "${nodes[@]:1}"; do
     start "$node" --address="$ip:$PORT"
 done
+# replicas go only where machines are; evalkit itself says what is missing
+joined() { srun --nodes=1 --ntasks=1 --overlap -w "$head" ray status --address "$ip:$PORT" 2>/dev/null | grep -c ' node_'; }
+for ((tries = 1; tries < 60; tries++)); do
+    [[ $(joined) -ge ${#nodes[@]} ]] && break
+    sleep 2
+done
 
 replicas=$((${#nodes[@]} * GPUS / ${TENSOR_PARALLEL:-1}))
 split=()

@@ -27,6 +27,7 @@ from evalkit.errors import EvalkitError, one_line
 from evalkit.records import Rule
 from evalkit.runs.folder import RunInfo, read_info
 from evalkit.runs.lines import latest_lines
+from evalkit.runs.remote.address import shown
 from evalkit.runs.run_records import RunRecords
 from evalkit.task import Task
 from evalkit.version import __version__
@@ -122,7 +123,7 @@ def _once(folders: Sequence[Path]) -> tuple[list[Path], list[Unreadable]]:
     for folder in folders:
         place = folder.resolve()
         if place in seen:
-            double.append(Unreadable(folder=str(folder), why="it is named twice and stands in the report once"))
+            double.append(Unreadable(folder=str(shown(folder)), why="it is named twice and stands in the report once"))
         else:
             seen.add(place)
             kept.append(folder)
@@ -146,7 +147,7 @@ def _read(job: _Job) -> _Read | Unreadable:
         # the benchmark is asked about whole records; nothing else here needs them
         own = () if task is None else task_metrics(task, RunRecords(job.folder), job.rule)
     except EvalkitError as error:
-        return Unreadable(folder=str(job.folder), why=one_line(error))
+        return Unreadable(folder=str(shown(job.folder)), why=one_line(error))
     records = [record for _, record in lines]
     rollouts = rollouts_of(records, job.rule)
     scorers = scorers_of(records)

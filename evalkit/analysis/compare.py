@@ -31,6 +31,7 @@ from evalkit.analysis.side import Side, read_side
 from evalkit.errors import EvalkitError, unknown
 from evalkit.recorded import PREFIX
 from evalkit.records import Rule
+from evalkit.runs.remote.address import shown
 
 _LOADED = (
     "as run, under load, and so not tested: whatever else a machine did during one of the runs shows as a difference; "
@@ -58,7 +59,7 @@ def compare(folders: Sequence[Path], rule: Rule = Rule.STRICT, allowed: Collecti
     places = [folder.resolve() for folder in folders]
     for i, place in enumerate(places):
         if place in places[:i]:
-            raise EvalkitError(f"{folders[i]} is named twice: it cannot be compared with itself")
+            raise EvalkitError(f"{shown(folders[i])} is named twice: it cannot be compared with itself")
     sides = [read_side(folder, label(i), rule) for i, folder in enumerate(folders)]
     reference = sides[0]
     paired, problems = [], []
@@ -108,7 +109,7 @@ def _ref(side: Side) -> RunRef:
     return RunRef(
         label=side.label,
         model=side.model,
-        folder=str(side.folder),
+        folder=str(shown(side.folder)),
         samples=len(side.units),
         expected=side.info.expected_rows,
         errors=side.errors,

@@ -18,6 +18,7 @@ from evalkit.analysis.need_notes import need_notes
 from evalkit.analysis.rollout import ONLY_RESPONSES, Rollout
 from evalkit.records import AGENT, ISOLATED, CallStatus, Prices, Rule
 from evalkit.runs.folder import RunInfo
+from evalkit.runs.remote.address import shown
 from evalkit.stats import Interval
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def entry_of(
     errors = Counter(row.record.outcome.error for row in kinds.all.rows if row.one.error)
     return Entry(
         run=run,
-        folder=str(folder),
+        folder=str(shown(folder)),
         model=str(info.config["model"]["name"]),
         task=str(info.config["task"]["name"]),
         engine=str(info.config.get("engine") or ""),

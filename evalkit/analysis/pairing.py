@@ -9,6 +9,7 @@ import msgspec
 
 from evalkit.analysis.side import Side, Unit
 from evalkit.errors import EvalkitError, one_line
+from evalkit.runs.remote.address import shown
 
 ALLOWED = ("task", "version", "questions")
 """What two runs may differ in if the user says so."""
@@ -104,4 +105,4 @@ def _mend(key: str) -> str:
 
 
 def _name(side: Side) -> str:
-    return f"{side.label} ({side.folder})"
+    return f"{side.label} ({shown(side.folder)})"

@@ -11,6 +11,7 @@ from evalkit.errors import EvalkitError, ExitCode, unknown
 from evalkit.records import AGENT, DIRECT, ISOLATED, Sample, calls_before_answer
 from evalkit.runs.arms import CHOSEN, Arms, Job, schedule
 from evalkit.runs.folder import RunInfo
+from evalkit.runs.remote.address import shown
 from evalkit.runs.store import Key
 from evalkit.runs.stored_rows import stored_rows
 
@@ -124,11 +125,13 @@ def check_earlier(folder: Path, info: RunInfo, arms: Arms, temperature: float, k
         if DIRECT not in arms.names or not repeats:
             return
         if earlier.direct_system_prompt != arms.direct_system_prompt:
-            raise EvalkitError(f"{folder} has a direct arm with another system prompt; take that one, or --fresh")
+            raise EvalkitError(
+                f"{shown(folder)} has a direct arm with another system prompt; take that one, or --fresh"
+            )
         was, now = earlier.temperature(temperature, repeat=1), arms.temperature(temperature, repeat=1)
         if max(repeats) and min(earlier.direct_runs, arms.direct_runs) > 1 and was != now:
             raise EvalkitError(
-                f"{folder} has direct answers drawn at temperature {was:g}, not {now:g}; "
+                f"{shown(folder)} has direct answers drawn at temperature {was:g}, not {now:g}; "
                 f"take --direct-temperature {was:g}, or --fresh"
             )
 

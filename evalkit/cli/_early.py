@@ -17,6 +17,7 @@ from evalkit.runs.decided import SPENDING, Decider, Question, in_blocks, looks_a
 from evalkit.runs.folder import RunInfo, write_info
 from evalkit.runs.looks import EarlyStop
 from evalkit.runs.plan import task_config
+from evalkit.runs.remote.address import shown
 from evalkit.runs.store import Key, stream_latest
 from evalkit.task import Task
 from evalkit.version import __version__
@@ -94,7 +95,7 @@ def begin_early(
     if stop is None:
         if any((arm, repeat) == (AGENT, 0) for _, arm, repeat in done):
             raise EvalkitError(
-                f"{folder} has rows that ran in the benchmark's own order, so it cannot stop early: "
+                f"{shown(folder)} has rows that ran in the benchmark's own order, so it cannot stop early: "
                 "leave out --stop-when-decided, or start again with --fresh"
             )
         seed = int(info.config_hash[:8], 16)
@@ -111,11 +112,11 @@ def begin_early(
         texts = tuple(rule.text for rule in early.rules)
         if (stop.rules, stop.baseline_digest) != (texts, early.digest):
             raise EvalkitError(
-                f"{folder} was started with --stop-when-decided {' '.join(stop.rules)} --baseline {stop.baseline}: "
-                "take the same, or leave both out, or start again with --fresh"
+                f"{shown(folder)} was started with --stop-when-decided {' '.join(stop.rules)} "
+                f"--baseline {stop.baseline}: take the same, or leave both out, or start again with --fresh"
             )
         if stop.went_on:
-            raise EvalkitError(f"{folder} has gone on since it was decided: leave out --stop-when-decided")
+            raise EvalkitError(f"{shown(folder)} has gone on since it was decided: leave out --stop-when-decided")
         rows = in_blocks(samples, stop.seed)
     decider = Decider(stop, early.questions, rows, allowed_errors, lambda: write_info(folder, info))
     for record in stream_latest(folder):

@@ -15,6 +15,7 @@ from evalkit.errors import ExitCode
 from evalkit.records import AGENT, Rule
 from evalkit.reporting import figure_rows, interval_note, judged_note, own_rows, run_markdown, tries_note
 from evalkit.runs.folder import REPORT, SUMMARY, RunInfo, write_whole
+from evalkit.runs.remote.address import shown
 from evalkit.runs.run_records import RunRecords
 from evalkit.runs.stored_rows import stored_rows
 from evalkit.task import Task
@@ -73,7 +74,7 @@ def finish_run(
     for note in filter(None, [*info.notes, tries_note(summary), judged_note(summary.judged)]):
         console.print(f"[yellow]note:[/yellow] {plain(note)}")
     if place:
-        console.print(f"report: {folder / REPORT}", markup=False, soft_wrap=True)
+        console.print(f"report: {shown(folder) / REPORT}", markup=False, soft_wrap=True)
     if summary.accuracy.n == 0:
         console.print("[red]nothing was evaluated[/red]" + (f": {errors} errors" if errors else ""))
         return ExitCode.INFRASTRUCTURE if errors else ExitCode.NOTHING_EVALUATED

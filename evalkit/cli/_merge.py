@@ -9,7 +9,7 @@ from evalkit.analysis.task_opener import TaskOpener
 from evalkit.cli._arms import say_arms
 from evalkit.cli._console import Console, plain
 from evalkit.cli._finish import finish_run
-from evalkit.cli._remote import send
+from evalkit.cli._remote import reach, send
 from evalkit.cli._tasks import check_rule
 from evalkit.errors import EvalkitError, ExitCode, worst
 from evalkit.records import Rule, Sample
@@ -19,6 +19,7 @@ from evalkit.runs.folder import REPORT
 from evalkit.runs.merge import merged_info, shards_of
 from evalkit.runs.merge_files import merging
 from evalkit.runs.merge_rows import rows_of
+from evalkit.runs.remote.address import shown
 
 
 def merge_shards(
@@ -35,6 +36,7 @@ def merge_shards(
         EvalkitError: these are not all shards of one run, each whole and there once; nothing is written then.
     """
     console, err = Console(), Console(stderr=True)
+    reach(run_dir or out, new=run_dir is not None)
     shards = shards_of(run_folders(named))
     info = merged_info(shards)
     task = TaskOpener(task_dirs)(info)
@@ -49,6 +51,6 @@ def merge_shards(
         jobs = [Job(Sample(id=id, question=""), arm, repeat) for one in read for id, arm, repeat in one.rows]
         code = worst([code, say_arms(console, made.folder, jobs, allowed_errors)])
         folder = made.publish()
-    console.print(f"report: {folder / REPORT}", markup=False, soft_wrap=True)
+    console.print(f"report: {shown(folder) / REPORT}", markup=False, soft_wrap=True)
     send(folder)
     return code

@@ -52,17 +52,23 @@ def run_or_name(text: str) -> str:
     return str(_brought(text, pictures=False)) if is_url(text) else text
 
 
-def reach(folder: Path) -> None:
+def reach(folder: Path, *, new: bool = False) -> None:
     """Where a folder has a store, make sure that it answers and the run is free, before anything slow is begun.
+
+    Args:
+        folder: of a run, or of runs.
+        new: whether there must be no run yet.
 
     Raises:
         EvalkitError: what speaks to it is not installed.
-        InfrastructureError: it does not answer.
+        InfrastructureError: it does not answer, or the place is taken.
     """
     if (address := address_of_spool(folder)) is not None:
-        from evalkit.runs.remote.run import check_free
+        from evalkit.runs.remote.run import check_free, check_new
 
         check_free(address)
+        if new:
+            check_new(address)
 
 
 @contextlib.contextmanager
@@ -113,11 +119,6 @@ def send(folder: Path) -> None:
         problem = problem.removesuffix("; run the same command again to send it")
         raise InfrastructureError(f"{problem}; the run is in {folder}, and evalkit score {address} sends it")
     _said(f"run folder: {address}")
-
-
-def shown(folder: Path) -> Path | Address:
-    """What a user is told of a run folder: its address, where it stands for one."""
-    return address_of_spool(folder) or folder
 
 
 def _brought(text: str, *, pictures: bool) -> Path:

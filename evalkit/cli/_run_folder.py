@@ -8,6 +8,7 @@ from evalkit.errors import EvalkitError
 from evalkit.runs.folder import INFO, SAMPLES, RunInfo, find_run, new_run_folder, read_info
 from evalkit.runs.imported import IMPORTED, PREDICTIONS
 from evalkit.runs.plan import differences
+from evalkit.runs.remote.address import shown
 
 
 def folder_for(info: RunInfo, out: Path, named: Path | None, *, fresh: bool) -> Path:
@@ -28,22 +29,22 @@ def folder_for(info: RunInfo, out: Path, named: Path | None, *, fresh: bool) -> 
         return earlier or new_run_folder(out, model, task, info.shard)
     if (named / INFO).is_file():
         if fresh:
-            raise EvalkitError(f"--fresh: {named} holds a run already; name another --run-dir")
+            raise EvalkitError(f"--fresh: {shown(named)} holds a run already; name another --run-dir")
         other = read_info(named)
         if other.config.get("engine") in (IMPORTED, PREDICTIONS):
-            raise EvalkitError(f"{named} holds results that were made elsewhere; name another --run-dir")
+            raise EvalkitError(f"{shown(named)} holds results that were made elsewhere; name another --run-dir")
         if other.config_hash != info.config_hash:
             changed = "; ".join(differences(other.config, info.config))
             raise EvalkitError(
-                f"{named} holds a run of another configuration ({changed}); "
+                f"{shown(named)} holds a run of another configuration ({changed}); "
                 "name another --run-dir, or make the settings equal"
             )
         if other.shard != info.shard:
             parts = [f"shard {part}" if part else "the whole run" for part in (other.shard, info.shard)]
-            raise EvalkitError(f"{named} holds {parts[0]}, and {parts[1]} is asked for; name another --run-dir")
+            raise EvalkitError(f"{shown(named)} holds {parts[0]}, and {parts[1]} is asked for; name another --run-dir")
         return named
     if (named / SAMPLES).is_file() and (named / SAMPLES).stat().st_size:
-        raise EvalkitError(f"{named} has a {SAMPLES} and no {INFO}: whose rows are they? Name another --run-dir")
+        raise EvalkitError(f"{shown(named)} has a {SAMPLES} and no {INFO}: whose rows are they? Name another --run-dir")
     try:
         named.mkdir(parents=True, exist_ok=True)
     except OSError as error:

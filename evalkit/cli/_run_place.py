@@ -53,7 +53,7 @@ class RunPlace:
         if problem := await _in_thread(lambda: remote.close(hurry=error is not None)):
             self._say(problem)
             self.code = ExitCode.INFRASTRUCTURE
-        else:
+        elif error is None or isinstance(error, asyncio.CancelledError):
             self._say(f"run folder: {remote.address}")
 
     async def folder(self, info: RunInfo) -> Path:

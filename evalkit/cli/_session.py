@@ -128,7 +128,7 @@ class _Session:
         )
         if not self.request.elsewhere:
             return Workshop(order, self.searches, self.engine)
-        cluster = RayCluster(self.request.ray or "", self.request.replicas)
+        cluster = RayCluster(self.request.ray, self.request.replicas)
         say = functools.partial(self.err.print, markup=False, soft_wrap=True)
         return Fleet(order, self.searches, cluster, self.request.replicas, say)
 

@@ -15,8 +15,8 @@ from evalkit.cli._console import Console
 from evalkit.cli._early import EarlyRules, begin_early, go_on
 from evalkit.cli._finish import finish_run
 from evalkit.cli._judge import score_waiting
-from evalkit.cli._remote import shown
 from evalkit.cli._request import RunRequest
+from evalkit.cli._run_folder import folder_for
 from evalkit.cli._run_place import RunPlace
 from evalkit.errors import ExitCode, worst
 from evalkit.hooks import Hooks
@@ -30,6 +30,7 @@ from evalkit.runs.looks import EarlyStop
 from evalkit.runs.pixels import shrink_note
 from evalkit.runs.plan import config_hash, config_of
 from evalkit.runs.progress import RunProgress
+from evalkit.runs.remote.address import shown
 from evalkit.runs.runner import run_task
 from evalkit.runs.scheduler import Stop
 from evalkit.runs.searches import Searches
@@ -176,7 +177,8 @@ class TaskRun:
                     f"note: {shown(folder)} was left locked by {left}; taken over", markup=False, soft_wrap=True
                 )
             if (folder / INFO).is_file():
-                info = read_info(folder)
+                # another process may have made a run of it before the lock was ours
+                info = read_info(folder_for(info, request.out, folder, fresh=False))
             info.prices = request.prices or info.prices
             info.calibration = (request.calibration if judge else None) or info.calibration
             waiting = (shared.concurrency, shared.stop, store, shared.err)

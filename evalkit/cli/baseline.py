@@ -24,7 +24,7 @@ def _group() -> None:
 
 
 def save(
-    run: Annotated[Path, typer.Argument(parser=run_without_images, metavar="RUN", help="Run folder.")],
+    run: Annotated[Path, typer.Argument(parser=run_without_images, help="Run folder.")],
     file: Annotated[Path, typer.Argument(help="What to write, e.g. baseline.json.gz.")],
 ) -> None:
     """Write who was right, calls, tokens, times and settings of a run into one file; no texts and no images."""

@@ -21,7 +21,6 @@ def compare(
         list[Path],
         typer.Argument(
             parser=run_without_images,
-            metavar="RUN",
             help="Run folders: the reference, then those to compare with it.",
         ),
     ],

@@ -11,7 +11,7 @@ from evalkit.cli._judge_options import JudgeConcurrency, JudgeKeyEnv, JudgeModel
 from evalkit.cli._remote import run_folder
 from evalkit.records import Rule
 
-Runs = Annotated[list[Path], typer.Argument(parser=run_folder, metavar="RUN", help="Run folders, or folders of them.")]
+Runs = Annotated[list[Path], typer.Argument(parser=run_folder, help="Run folders, or folders of them.")]
 Out = Annotated[Path, typer.Option(help="Folder for the data set and its report; new or empty.")]
 TaskData = Annotated[
     list[str] | None,

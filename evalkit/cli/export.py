@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(parser=run_folder, metavar="RUN", help="Run folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(parser=run_folder, help="Run folder.", show_default=False)],
     format: Annotated[
         Format,
         typer.Option(

@@ -36,7 +36,7 @@ def gate(
     ],
     new: Annotated[
         Path | None,
-        typer.Argument(parser=run_without_images, metavar="RUN", help="Run folder of the changed agent."),
+        typer.Argument(parser=run_without_images, help="Run folder of the changed agent."),
     ] = None,
     fail: Annotated[
         list[str] | None,

@@ -21,7 +21,6 @@ def merge(
         list[Path],
         typer.Argument(
             parser=run_folder,
-            metavar="SHARD",
             help="Run folders of all shards, or folders of them.",
             show_default=False,
         ),

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(parser=run_folder, metavar="RUN", help="Run folders, or folders of runs.", show_default=False),
+        typer.Argument(parser=run_folder, help="Run folders, or folders of runs.", show_default=False),
     ],
     html: Annotated[
         Path | None,

@@ -8,6 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
+from evalkit.cli._arm_options import (
+    ArmNames,
+    Counterfactual,
+    DirectK,
+    DirectSystemPrompt,
+    DirectTemperature,
+    ForcedAnswers,
+    IsolatedLatency,
+    RepeatCheck,
+    Repeats,
+)
 from evalkit.cli._judge_options import (
     JudgeCacheFile,
     JudgeCalibration,
@@ -19,7 +30,7 @@ from evalkit.cli._judge_options import (
 from evalkit.cli._place_options import BaselineRun, OutFolder, PlayedBack, RunFolder
 from evalkit.records import Prices, Rule
 
-_MODEL, _DATA, _AGENT, _ARMS, _WHERE = "Model", "Data", "Agent", "Arms", "Run"
+_MODEL, _DATA, _AGENT, _WHERE = "Model", "Data", "Agent", "Run"
 
 
 def register(app: typer.Typer) -> None:
@@ -177,42 +188,15 @@ def request_of(
     max_images: Annotated[
         int | None, typer.Option(rich_help_panel=_AGENT, min=1, help="Images per trajectory.")
     ] = None,
-    counterfactual: Annotated[
-        bool,
-        typer.Option("--counterfactual", rich_help_panel=_ARMS, help="Also without tools: --arms agent,direct."),
-    ] = False,
-    arms: Annotated[
-        str | None,
-        typer.Option(rich_help_panel=_ARMS, help="agent, direct (no tools), forced (a call is required); commas."),
-    ] = None,
-    direct_k: Annotated[
-        int | None, typer.Option("--direct-k", rich_help_panel=_ARMS, min=1, help="Direct runs per sample.")
-    ] = None,
-    direct_temperature: Annotated[
-        float | None,
-        typer.Option(rich_help_panel=_ARMS, min=0, help="For K direct runs after one with the agent's decoding."),
-    ] = None,
-    direct_system_prompt: Annotated[
-        Path | None,
-        typer.Option(rich_help_panel=_ARMS, help="File: --system-prompt without its tools, for the direct arm."),
-    ] = None,
-    forced_answers: Annotated[
-        bool,
-        typer.Option(
-            "--forced-answers", rich_help_panel=_ARMS, help="Then cut after each call and ask for the answer."
-        ),
-    ] = False,
-    repeats: Annotated[
-        int, typer.Option(rich_help_panel=_ARMS, min=1, help="Runs of the agent per sample, for pass@k.")
-    ] = 1,
-    repeat_check: Annotated[
-        int,
-        typer.Option(rich_help_panel=_ARMS, min=0, help="Then run N of the samples again and count what differs."),
-    ] = 0,
-    isolated_latency: Annotated[
-        int,
-        typer.Option(rich_help_panel=_ARMS, min=0, help="Then run N of the samples one at a time, for latency."),
-    ] = 0,
+    counterfactual: Counterfactual = False,
+    arms: ArmNames = None,
+    direct_k: DirectK = None,
+    direct_temperature: DirectTemperature = None,
+    direct_system_prompt: DirectSystemPrompt = None,
+    forced_answers: ForcedAnswers = False,
+    repeats: Repeats = 1,
+    repeat_check: RepeatCheck = 0,
+    isolated_latency: IsolatedLatency = 0,
     judge_url: JudgeUrl = None,
     judge_model: JudgeModel = None,
     judge_key_env: JudgeKeyEnv = None,

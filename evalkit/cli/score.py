@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def score(
     run: Annotated[
         Path | None,
-        typer.Argument(parser=run_without_images, metavar="RUN", help="Run folder.", show_default=False),
+        typer.Argument(parser=run_without_images, help="Run folder.", show_default=False),
     ] = None,
     rule: Annotated[Rule, typer.Option(help="Whose verdicts come first; both are stored.")] = Rule.STRICT,
     diff: Annotated[

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    run: Annotated[Path, typer.Argument(parser=run_folder, metavar="RUN", help="Run folder.", show_default=False)],
+    run: Annotated[Path, typer.Argument(parser=run_folder, help="Run folder.", show_default=False)],
     sample: Annotated[str, typer.Argument(help="Id of the sample whose trajectory to show.", show_default=False)] = "",
     verdict: Annotated[
         list[str] | None,

@@ -16,7 +16,7 @@ import msgspec
 
 from evalkit.curation.fingerprints import Fingerprint, fingerprint
 from evalkit.errors import one_line
-from evalkit.images import FORMATS, ImageFile
+from evalkit.images import FORMATS, ChangedImageError, ImageFile
 
 MOST_PIXELS = 178_956_970
 """A larger image is a decompression bomb: Pillow refuses it too."""
@@ -129,6 +129,8 @@ def _large_images() -> Iterator[None]:
 def _read(image: ImageFile) -> bytes:
     try:
         return image.read()
+    except ChangedImageError as error:
+        raise _FlawedError(Flaw.CHANGED, "it is not the one that was recorded") from error
     except Exception as error:
         # a task that makes its images may stumble over anything
         raise _FlawedError(Flaw.MISSING, one_line(error)) from error

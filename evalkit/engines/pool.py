@@ -16,6 +16,8 @@ _STRIKES = 3
 """Failures in a row, with no success between them, after which a replica is taken out."""
 _LONGEST_PAUSE_S = 60.0
 _MOST_PLACES = 2**16
+_WORTH = 1 / 8
+"""How much more of its limit may be in use at a replica that has the image already."""
 
 
 class MovedError(Exception):
@@ -53,10 +55,10 @@ M = TypeVar("M", bound=Member)
 class Pool(Generic[M]):
     """Places trajectories on replicas and keeps watch over those that fail.
 
-    A trajectory stays where it began, so that its prefix and its images are found in the server's caches; a new
-    one goes where the fewest requests are. A replica that fails `_STRIKES` times in a row is taken out; after a
-    pause that doubles each time it is asked for its model (an actor is started anew) and, if that is still the same,
-    taken back: the next failure takes it out again.
+    A trajectory stays where it began, so that its prefix and its images are found in the server's caches; a new one
+    goes where the fewest requests are or, if that is nearly as good, where its image is already. A replica that fails
+    `_STRIKES` times in a row is taken out; after a pause that doubles each time it is asked for its model (an actor is
+    started anew) and, if that is still the same, taken back: the next failure takes it out again.
 
     Args:
         replicas: opened already.
@@ -74,7 +76,7 @@ class Pool(Generic[M]):
         self._backoff_s = backoff_s
         self._kind = kind
         self._mend = mend
-        self._places: OrderedDict[str, M] = OrderedDict()
+        self._places: OrderedDict[tuple[str, str], M] = OrderedDict()
         self._counts = dict.fromkeys(replicas, 0)
         self._pauses = dict.fromkeys(replicas, 0)
         self._watches: set[asyncio.Task[None]] = set()
@@ -83,8 +85,12 @@ class Pool(Generic[M]):
         self._last = ""
         self._gone = ""
 
-    async def place(self, key: str) -> M:
+    async def place(self, key: str, image: str = "") -> M:
         """The replica for what shares the caches of `key`, waiting while none is up.
+
+        Args:
+            key: what stays together.
+            image: digest of its first image; empty without one.
 
         Raises:
             EngineUnavailableError: none came up in time, or none ever will.
@@ -92,7 +98,7 @@ class Pool(Generic[M]):
         while True:
             if self._gone:
                 raise EngineUnavailableError(self._gone)
-            if (found := self._pick(key)) is not None:
+            if (found := self._pick(key, image)) is not None:
                 return found
             await self._wait()
 
@@ -132,20 +138,25 @@ class Pool(Generic[M]):
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
 
-    def _pick(self, key: str) -> M | None:
+    def _pick(self, key: str, image: str) -> M | None:
         if len(self.replicas) == 1:
             return self.replicas[0] if self.replicas[0].up else None
-        placed = self._places.get(key)
+        placed = self._places.get((key, ""))
         if placed is not None and placed.up:
-            self._places.move_to_end(key)
+            self._places.move_to_end((key, ""))
             return placed
         up = [replica for replica in self.replicas if replica.up]
         if not up:
             return None
-        best = min(up, key=lambda replica: (replica.limiter.load / replica.limiter.limit, self._counts[replica]))
+        best = min(up, key=lambda replica: (_share(replica), self._counts[replica]))
+        beside = self._places.get(("", image)) if image else None
+        if beside is not None and beside.up and _share(beside) <= _share(best) + _WORTH:
+            best = beside
         self._counts[best] += 1
-        self._places[key] = best
-        if len(self._places) > _MOST_PLACES:
+        self._places[key, ""] = best
+        if image:
+            self._places["", image] = best
+        while len(self._places) > _MOST_PLACES:
             self._places.popitem(last=False)
         return best
 
@@ -181,3 +192,8 @@ class Pool(Generic[M]):
             self._dark_since = None
             self._back.set()
             return
+
+
+def _share(replica: Member) -> float:
+    """Of its limit that is in use, or waited for."""
+    return replica.limiter.load / replica.limiter.limit

@@ -8,6 +8,7 @@ from evalkit.analysis.pairing import ALLOWED as PAIRING
 from evalkit.analysis.pairing import Overlap, Pair, pair
 from evalkit.analysis.side import Side
 from evalkit.errors import EvalkitError, one_line, unknown
+from evalkit.runs.remote.address import shown
 
 ALLOWED = (*PAIRING, "scorers", "judge", "options", "prompt", "images")
 """Words for `--allow-different`."""
@@ -26,7 +27,7 @@ def paired(old: Side, new: Side, allowed: Collection[str]) -> tuple[list[Pair], 
     found = _problems(old, new, overlap)
     refused = [(key, text) for key, text in found if key not in allowed]
     if refused:
-        names = f"{new.label} ({new.folder}) cannot be compared with {old.label} ({old.folder})"
+        names = f"{new.label} ({shown(new.folder)}) cannot be compared with {old.label} ({shown(old.folder)})"
         raise EvalkitError(
             "\n".join(f"{names}: {text}; --allow-different {key} compares them all the same" for key, text in refused)
         )

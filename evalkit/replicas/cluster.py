@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import secrets
 import shutil
 import signal
 import socket
 import sys
-import tempfile
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,21 +22,17 @@ from typing import Any, Protocol
 import msgspec
 
 from evalkit.errors import EngineUnavailableError, EvalkitError, InfrastructureError, one_line
+from evalkit.replicas.folder import LOG, last_words, own_folder
 from evalkit.replicas.frame import encode, pack, read, unpack, write
 from evalkit.replicas.room import Ask, Node
 
 _OPEN_S = 120.0
 _CLOSE_S = 30.0
-_TAIL = 4096
-_ERROR = re.compile(r"^[\w.]{1,80}(Error|Exception|Lost)\b: ?\S")
-_QUIET = {
+_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # a sandbox ends with its replica by itself, and removes its folder, which it could not if Ray killed it
-    "RAY_kill_child_processes_on_worker_exit": "0",
+    # below `uv run` Ray would send the working directory to all machines, and install there
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 }
-_LONGEST_FOLDER = 18
-"""Ray makes sockets in it, whose whole path may have 107 characters."""
 
 
 class GoneError(Exception):
@@ -127,14 +121,15 @@ class RayCluster:
     """A Ray cluster: one that runs already, or one of evalkit's own on this machine.
 
     Args:
-        address: see `Settings`.
+        address: of its head; None for one of evalkit's own.
         replicas: see `Settings`.
     """
 
-    def __init__(self, address: str, replicas: int | None) -> None:
+    def __init__(self, address: str | None, replicas: int | None) -> None:
         self._address = address
         self._replicas = replicas
         self._folder: Path | None = None
+        self._hold = -1
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -151,24 +146,25 @@ class RayCluster:
 
     async def open(self) -> list[Node]:
         """See `Cluster`."""
-        await _answers(self._address)
-        self._folder = _own_folder()
+        if self._address is not None:
+            await _answers(self._address)
+        self._folder, self._hold = own_folder()
         ours, theirs = socket.socketpair()
-        with theirs, (self._folder / "helper.log").open("wb") as log:
+        with theirs, (self._folder / LOG).open("wb") as log:
             command = [sys.executable, "-P", "-m", "evalkit.replicas.helper", str(theirs.fileno())]
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), self._hold],
                 # a Ctrl-C is evalkit's to take
                 start_new_session=True,
-                env={**os.environ, **_QUIET, **({} if self._address else _own_token())},
+                env={**os.environ, **_VARIABLES, **({} if self._address else _own_ray())},
             )
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._reading = asyncio.create_task(self._read(reader))
-        settings = Settings(address=self._address, folder=str(self._folder), replicas=self._replicas)
+        settings = Settings(address=self._address or "", folder=str(self._folder), replicas=self._replicas)
         try:
             async with asyncio.timeout(_OPEN_S):
                 answer, _ = await self._ask(Asked(id=next(self._ids), what="open", settings=settings))
@@ -220,6 +216,7 @@ class RayCluster:
             self._reading = None
         if self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+            os.close(self._hold)
             self._folder = None
 
     async def _ask(self, asked: Asked, data: bytes = b"") -> tuple[Asked, bytes]:
@@ -253,7 +250,7 @@ class RayCluster:
         except EOFError:
             pass
         finally:
-            words = _last_words(self._folder)
+            words = last_words(self._folder)
             self._lost = self._lost or f"{self.name} is gone{words}; run the same command again"
             for future in self._waiting.values():
                 if not future.done():
@@ -267,7 +264,7 @@ async def _answers(address: str) -> None:
         EvalkitError: it is no address of a cluster that evalkit could use.
         InfrastructureError: nobody is there.
     """
-    if address in ("", "auto"):
+    if address == "auto":
         return
     if "://" in address:
         raise EvalkitError(
@@ -286,25 +283,16 @@ async def _answers(address: str) -> None:
     writer.close()
 
 
-def _own_folder() -> Path:
-    folder = Path(tempfile.gettempdir())
-    where = folder if len(str(folder)) <= _LONGEST_FOLDER else Path("/tmp")
-    return Path(tempfile.mkdtemp(prefix="evalkit-ray-", dir=where))
+def _own_ray() -> dict[str, str]:
+    """For a Ray of evalkit's own: on the loopback, whatever system it is, and with a token.
 
-
-def _last_words(folder: Path | None) -> str:
-    """What the helper said last, in brackets; empty where it said nothing."""
-    try:
-        text = (folder / "helper.log").read_bytes()[-_TAIL:].decode("utf-8", "replace") if folder else ""
-    except OSError:
-        text = ""
-    lines = [line for line in text.splitlines() if _ERROR.search(line)]
-    return f" ({one_line(lines[-1], 300)})" if lines else ""
-
-
-def _own_token() -> dict[str, str]:
-    """Ray's authentication for a cluster of evalkit's own: without a token Ray would leave one in the user's home."""
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    Without that token Ray would leave one in the user's home.
+    """
+    return {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
 
 
 def answer_of(asked: Asked, **what: Any) -> Asked:

@@ -175,7 +175,7 @@ class Fleet:
         if pool is None:
             raise EngineUnavailableError("the replicas are not started, or closed already")
         while deaths < _DEATHS:
-            replica = await pool.place(job.sample.id)
+            replica = await pool.place(job.sample.id, next(iter(parcel.images), ""))
             try:
                 async with self._alone if deaths > 1 else nullcontext():
                     trajectory, lines = await replica.run(parcel)

@@ -23,7 +23,7 @@ from evalkit.errors import one_line
 from evalkit.replicas.cluster import Asked, Settings, answer_of
 from evalkit.replicas.frame import encode, pack, read, unpack, write
 from evalkit.replicas.host import Host
-from evalkit.replicas.room import Ask, Node
+from evalkit.replicas.room import Ask, Node, threads
 
 _CALLS = 100_000
 """Calls at once in an actor: evalkit itself holds back what is beyond a replica's limit."""
@@ -32,6 +32,11 @@ _LEAST_BYTES = 80 * 2**20
 _LEAVE_S = 15.0
 _LOOK_S = 10.0
 _STARTS = 3
+_VARIABLES = {
+    # a sandbox ends with its replica by itself, and removes its folder, which it could not if Ray killed it
+    "RAY_kill_child_processes_on_worker_exit": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
 
 
 class _Placed:
@@ -70,7 +75,9 @@ class Helper:
             elif asked.what == "place" and asked.ask is not None:
                 answer = answer_of(asked, node=await self._place(asked.replica, asked.ask, asked.limit_s))
             elif asked.what == "call":
-                found = await getattr(self._placed[asked.replica].actor, asked.method).remote(data) or b""
+                if (actor := self._placed[asked.replica].actor) is None:
+                    raise TimeoutError("its process is being replaced")
+                found = await getattr(actor, asked.method).remote(data) or b""
                 answer = answer_of(asked)
             else:
                 await self._close()
@@ -91,7 +98,8 @@ class Helper:
         """End this process where Ray on this machine is gone: it would wait for ever for what cannot come."""
         if not ray.is_initialized():
             return
-        with contextlib.suppress(TimeoutError):
+        # what Ray cannot say now, it will: the question that this is about needs its answer all the same
+        with contextlib.suppress(Exception):
             async with asyncio.timeout(_LOOK_S):
                 own = ray.get_runtime_context().get_node_id()
                 if not any(node["Alive"] for node in await asyncio.to_thread(ray.nodes) if node["NodeID"] == own):
@@ -106,12 +114,7 @@ class Helper:
             # whatever keeps Ray from starting is the user's to read
             where = settings.address or "evalkit's own"
             return answer_of(asked, refused=f"no Ray cluster ({where}): {one_line(error, 500)}")
-        nodes = tuple(
-            Node(name=_name(node), cpus=node["Resources"].get("CPU", 0), gpus=node["Resources"].get("GPU", 0))
-            for node in ray.nodes()
-            if node["Alive"]
-        )
-        return answer_of(asked, nodes=nodes)
+        return answer_of(asked, nodes=await asyncio.to_thread(_nodes))
 
     async def _place(self, replica: int, ask: Ask, limit_s: float) -> str:
         placed = self._placed.get(replica)
@@ -125,6 +128,7 @@ class Helper:
         async with asyncio.timeout(limit_s):
             if not await asyncio.to_thread(placed.group.wait, limit_s):
                 raise TimeoutError(f"no machine of the cluster had {ask} free within {limit_s:g} s")
+            count = threads(ask, await asyncio.to_thread(_nodes))
             placed.actor = (
                 ray.remote(Host)
                 .options(
@@ -133,6 +137,8 @@ class Helper:
                     max_restarts=0,
                     max_task_retries=0,
                     max_concurrency=_CALLS,
+                    # without it Ray leaves image processing beside a GPU one thread
+                    runtime_env={"env_vars": {**_VARIABLES, "OMP_NUM_THREADS": str(count)}},
                     scheduling_strategy=PlacementGroupSchedulingStrategy(placed.group, 0),
                 )
                 .remote()
@@ -140,7 +146,8 @@ class Helper:
             await placed.actor.ready.remote()
             table = await asyncio.to_thread(ray.util.placement_group_table, placed.group)
         (node,) = table["bundles_to_node_id"].values()
-        return next((_name(each) for each in ray.nodes() if each["NodeID"] == node), node[:8])
+        nodes = await asyncio.to_thread(ray.nodes)
+        return next((_name(each) for each in nodes if each["NodeID"] == node), node[:8])
 
     async def _close(self) -> None:
         """Let all replicas come to their end in peace, those that can still hear it."""
@@ -182,7 +189,6 @@ def _connect(settings: Settings) -> None:
                 include_dashboard=False,
                 # Ray opens its folder to all; the one around it stays closed
                 _temp_dir=os.path.join(settings.folder, "r"),
-                _node_ip_address="127.0.0.1",
                 **common,
             )
             return
@@ -191,6 +197,14 @@ def _connect(settings: Settings) -> None:
             ray.shutdown()
             if not left:
                 raise
+
+
+def _nodes() -> tuple[Node, ...]:
+    return tuple(
+        Node(name=_name(node), cpus=node["Resources"].get("CPU", 0), gpus=node["Resources"].get("GPU", 0))
+        for node in ray.nodes()
+        if node["Alive"]
+    )
 
 
 def _name(node: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from evalkit.replicas.host import Told
 from evalkit.replicas.parcel import Parcel, content, replied
 from evalkit.replicas.room import Ask
 from evalkit.search import Line
+from evalkit.version import __version__
 
 _TRIES = 2
 
@@ -81,8 +82,14 @@ class Replica:
             answer = await self._cluster.call(self.index, "start", self._commission)
         except GoneError as error:
             raise InfrastructureError(f"{self.name} does not start: {one_line(error, 400)}") from None
-        told = msgspec.json.decode(answer, type=Told)
+        try:
+            told = msgspec.json.decode(answer, type=Told)
+        except msgspec.MsgspecError:
+            raise EvalkitError(f"{self.name} differs from this machine: it has another version of evalkit") from None
         if told.error:
+            if told.evalkit != __version__:
+                # most likely why it understood nothing
+                raise EvalkitError(f"{self.name} differs from this machine: evalkit {told.evalkit}, not {__version__}")
             raise EvalkitError(f"{self.name}: {told.error}")
         return told
 

@@ -42,6 +42,15 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         return min(rooms)
 
 
+def threads(ask: Ask, nodes: Sequence[Node]) -> int:
+    """Threads for the arithmetic of each process of a replica, which has one a GPU.
+
+    All replicas that a machine has room for share its processors, and the machine with the least decides.
+    """
+    shares = [node.cpus // (node.holds(ask) * max(1, ask.gpus)) for node in nodes if node.holds(ask)]
+    return max(1, int(min(shares, default=1)))
+
+
 def fleet_problems(card: ModelCard, settings: EngineSettings) -> Iterator[str]:
     """Why replicas of a model cannot be had, if so; a line each."""
     if settings.serve or card.engine not in _ENGINES:
@@ -68,15 +77,15 @@ def asked_of(card: ModelCard, settings: EngineSettings, nodes: Sequence[Node], r
         there = any(node.gpus for node in nodes)
         if card.needs.gpu_gb or settings.device == "cuda" or there:
             return Ask(cpus=1, gpus=card.vllm.tensor_parallel if card.engine == "vllm" else 1)
-    if not loads or replicas is None:
+    if not loads:
         return Ask(cpus=1)
     processors = [node.cpus for node in nodes if node.cpus]
-    each = -(-replicas // max(1, len(processors)))
+    each = -(-(replicas or 1) // max(1, len(processors)))
     return Ask(cpus=max(1.0, min((cpus // each for cpus in processors), default=1.0)))
 
 
 def wanted(ask: Ask, nodes: Sequence[Node], replicas: int | None) -> int:
-    """How many replicas there are to be: those asked for, or as many as fit (without GPUs, one a node).
+    """How many replicas there are to be: those asked for, or as many as fit (without GPUs, as many as nodes).
 
     Raises:
         EvalkitError: they do not fit.

@@ -119,7 +119,7 @@ def read_info(folder: Path) -> RunInfo:
         info = msgspec.json.decode(file.read_bytes(), type=RunInfo)
     except FileNotFoundError:
         raise DataError(f"{folder} is not a run folder: it has no {INFO}") from None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {file}: {one_line(error)}") from error
     for part in ("task", "model"):
         named = info.config.get(part)

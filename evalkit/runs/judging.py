@@ -79,12 +79,18 @@ class Desk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None and not isinstance(error, Exception):
-            await self._stop()
-        try:
-            await self.idle()
-        except asyncio.CancelledError:
-            await self._stop()
-            raise
+            self._stop()
+        ending = asyncio.create_task(self.idle())
+        stopped: asyncio.CancelledError | None = None
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as again:
+                # however often the run is told to stop: what waits is stored
+                stopped = again
+                self._stop()
+        if stopped is not None:
+            raise stopped
         if self._error is not None and error is None:
             raise self._error
 
@@ -101,14 +107,11 @@ class Desk:
         """
         try:
             await self._room.acquire()
-        except asyncio.CancelledError:
-            # there is no time for a judge any more, and `_stop` stores it as it is
+        finally:
+            # where there is no time for a judge any more, `_stop` has it stored as it is
             self._begin(sample, trajectory, record)
-            raise
         if self._error is not None:
-            self._room.release()
             raise self._error
-        self._begin(sample, trajectory, record)
 
     def _begin(self, sample: Sample, trajectory: Trajectory, record: Callable[[Outcome], Record]) -> None:
         task = asyncio.create_task(self._work(sample, trajectory, record))
@@ -120,12 +123,10 @@ class Desk:
         while self._going:
             await asyncio.wait(self._going)
 
-    async def _stop(self) -> None:
-        # one that has not begun would end without its record
-        await asyncio.sleep(0)
+    def _stop(self) -> None:
         for task in self._going:
-            task.cancel()
-        await self.idle()
+            # not at once: one that has not begun would end without its record
+            asyncio.get_running_loop().call_soon(task.cancel)
 
     async def _work(self, sample: Sample, trajectory: Trajectory, record: Callable[[Outcome], Record]) -> None:
         try:

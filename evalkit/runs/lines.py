@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from evalkit.errors import DataError, one_line
-from evalkit.records import RECORD_VERSION
+from evalkit.records import AGENT, RECORD_VERSION
 from evalkit.runs.folder import SAMPLES
 
 
@@ -87,6 +87,27 @@ def latest_lines(folder: Path, decode: Callable[[bytes], T]) -> list[tuple[int, 
     for start, record in read_lines(folder, decode):
         found[record.sample.id, record.arm, record.repeat] = start, record
     return list(found.values())
+
+
+def valid_lines(folder: Path) -> dict[tuple[str, str, int], int]:
+    """The byte at which the valid line of each trajectory begins, in the order of `latest_lines`; see `read_lines`."""
+    return {(line.sample.id, line.arm, line.repeat): start for start, line in read_lines(folder, _decode_key)}
+
+
+class _Id(msgspec.Struct, frozen=True, gc=False):
+    id: str
+
+
+class _Key(msgspec.Struct, frozen=True, gc=False):
+    """What makes a line unique."""
+
+    version: int
+    sample: _Id
+    arm: str = AGENT
+    repeat: int = 0
+
+
+_decode_key = msgspec.json.Decoder(_Key).decode
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import platform
+import stat
 import threading
 import time
 import weakref
@@ -23,6 +24,8 @@ STALE_S = 60.0
 """Seconds without one after which another machine's process counts as gone."""
 _TRIES, _PAUSE_S = 5, 0.05
 _BUSY = (errno.EWOULDBLOCK, errno.EACCES)
+_LONGEST = 4096
+"""Bytes of a lock file that are looked at; one of evalkit's has some 150."""
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +79,7 @@ class RunLock:
             self._fd, self.taken_over = self._take()
         except OSError as error:
             raise InfrastructureError(f"cannot write {self._file}: {error.strerror}") from error
-        self._seen = _clock()
+        self._seen = clock()
         self._ended = threading.Event()
         self._beats = threading.Thread(target=self._beat, name="evalkit-lock", daemon=True)
         self._beats.start()
@@ -96,7 +99,7 @@ class RunLock:
         Raises:
             InfrastructureError: it gave no sign of life for so long that another has taken over.
         """
-        if _clock() - self._seen > STALE_S / 2:
+        if clock() - self._seen > STALE_S / 2:
             self._look()
         if self._lost:
             now = _read(self._file)
@@ -129,13 +132,13 @@ class RunLock:
     def _take(self) -> tuple[int, Holder | None]:
         refused = _in_use(self._folder, None)
         for _ in range(_TRIES):
-            fd = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o644)
+            fd = _open(self._file, os.O_RDWR | os.O_CREAT)
             try:
                 held = take_flock(fd)
                 if held is False:
                     # its holder may not have signed yet, or someone may be looking whether it is held
                     refused = _in_use(self._folder, _read(self._file))
-                elif os.path.samestat(os.fstat(fd), os.stat(self._file)):
+                elif os.path.samestat(os.fstat(fd), os.lstat(self._file)):
                     return self._sign(fd, decided=held is True)
             except FileNotFoundError:
                 # released between our opening and our looking
@@ -187,12 +190,12 @@ class RunLock:
     def _look(self) -> None:
         """See whether the lock is still ours; a file system that does not answer is no sign that it is not."""
         try:
-            self._lost = self._lost or self._file.read_bytes() != self._words
+            self._lost = self._lost or _bytes(self._file) != self._words
         except FileNotFoundError:
             self._lost = True
         except OSError:
             return
-        self._seen = _clock()
+        self._seen = clock()
 
 
 def holder_of(folder: Path) -> Holder | None:
@@ -202,9 +205,12 @@ def holder_of(folder: Path) -> Holder | None:
     if holder is None:
         return None
     try:
-        with file.open("rb") as opened:
-            held = take_flock(opened.fileno(), shared=True)
-            quiet = abs(time.time() - os.fstat(opened.fileno()).st_mtime)
+        fd = _open(file, os.O_RDONLY)
+        try:
+            held = take_flock(fd, shared=True)
+            quiet = abs(time.time() - os.fstat(fd).st_mtime)
+        finally:
+            os.close(fd)
     except OSError:
         return None
     lives = held is False or (not (held and holder.here) and quiet < STALE_S)
@@ -240,9 +246,30 @@ def _encoded(holder: Holder) -> bytes:
     return msgspec.json.encode(holder) + b"\n"
 
 
+def _open(file: Path, flags: int) -> int:
+    """A descriptor of a lock file and of nothing else: somebody else's folder may have a link or a pipe in its place.
+
+    Raises:
+        OSError: it is none, or cannot be opened.
+    """
+    fd = os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is not a file of evalkit's")
+    return fd
+
+
+def _bytes(file: Path) -> bytes:
+    fd = _open(file, os.O_RDONLY)
+    try:
+        return os.read(fd, _LONGEST)
+    finally:
+        os.close(fd)
+
+
 def _read(file: Path) -> Holder | None:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Holder)
+        return msgspec.json.decode(_bytes(file), type=Holder)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
@@ -260,7 +287,7 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e6):06d}Z"
 
 
-def _clock() -> float:
+def clock() -> float:
     """Seconds that go on while the machine sleeps, where the system has such a clock."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 

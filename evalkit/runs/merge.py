@@ -15,6 +15,7 @@ from evalkit.runs.arms import CHOSEN, Arms
 from evalkit.runs.folder import RunInfo, read_info
 from evalkit.runs.lock import holder_of
 from evalkit.runs.plan import differences
+from evalkit.runs.remote.address import shown
 from evalkit.runs.shard import Shard
 
 _SHOWN = 8
@@ -24,7 +25,7 @@ class ShardRun(NamedTuple):
     """The run folder of one shard.
 
     Attributes:
-        folder: as the user names it.
+        folder: where it is on this machine.
         info: its `run.json`.
         shard: which part it is.
     """
@@ -33,8 +34,13 @@ class ShardRun(NamedTuple):
     info: RunInfo
     shard: Shard
 
+    @property
+    def name(self) -> str:
+        """Its folder as the user names it."""
+        return str(shown(self.folder))
+
     def __str__(self) -> str:
-        return f"{self.folder} (shard {self.shard})"
+        return f"{self.name} (shard {self.shard})"
 
 
 def shards_of(folders: Sequence[Path]) -> list[ShardRun]:
@@ -48,7 +54,9 @@ def shards_of(folders: Sequence[Path]) -> list[ShardRun]:
     for folder in folders:
         info = read_info(folder)
         if info.shard is None:
-            problems.append(f"{folder} is not a shard: {'it is merged' if info.merged else 'it has all rows'} already")
+            problems.append(
+                f"{shown(folder)} is not a shard: {'it is merged' if info.merged else 'it has all rows'} already"
+            )
         else:
             found.append(ShardRun(folder, info, info.shard))
     if not found:
@@ -102,7 +110,7 @@ def _other_settings(shards: Sequence[ShardRun]) -> Iterator[str]:
     for run in shards[1:]:
         if run.info.config_hash != shards[0].info.config_hash:
             changed = "; ".join(differences(shards[0].info.config, run.info.config)) or "their digests"
-            yield f"{run} is of another configuration than {shards[0].folder}: {one_line(changed, 1000)}"
+            yield f"{run} is of another configuration than {shards[0].name}: {one_line(changed, 1000)}"
         elif run.shard.count != shards[0].shard.count:
             yield f"{run} is cut otherwise than {shards[0]}; merge shards of one n"
 
@@ -113,7 +121,7 @@ def _other_shards(shards: Sequence[ShardRun]) -> Iterator[str]:
         by_shard.setdefault(run.shard, []).append(run)
     for shard, runs in by_shard.items():
         if len(runs) > 1:
-            yield f"shard {shard} is there {len(runs)} times: {', '.join(str(run.folder) for run in runs)}; name one"
+            yield f"shard {shard} is there {len(runs)} times: {', '.join(run.name for run in runs)}; name one"
     count = shards[0].shard.count
     missing = [str(index) for index in range(1, count + 1) if Shard(index, count) not in by_shard]
     if missing:
@@ -137,7 +145,7 @@ def _other_sides(shards: Sequence[ShardRun]) -> Iterator[str]:
         given = [(run, value) for run in shards if (value := side(run.info)) is not None]
         for run, value in given[1:]:
             if value != given[0][1]:
-                yield f"{run} and {given[0][0].folder} have different {what}; run one again with those of the other"
+                yield f"{run} and {given[0][0].name} have different {what}; run one again with those of the other"
 
 
 def _other_draws(shards: Sequence[ShardRun]) -> Iterator[str]:
@@ -147,9 +155,9 @@ def _other_draws(shards: Sequence[ShardRun]) -> Iterator[str]:
     for run, arms in direct[1:]:
         first, other = direct[0]
         if arms.direct_system_prompt != other.direct_system_prompt:
-            yield f"{run} has a direct arm with another system prompt than {first.folder}"
+            yield f"{run} has a direct arm with another system prompt than {first.name}"
         elif arms.temperature(own, 1) != other.temperature(own, 1) and min(arms.direct_runs, other.direct_runs) > 1:
-            yield f"{run} has direct answers drawn at another temperature than {first.folder}"
+            yield f"{run} has direct answers drawn at another temperature than {first.name}"
 
 
 def _judge_facts(facts: Sequence[dict[str, Any]]) -> dict[str, Any]:

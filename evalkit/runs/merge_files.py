@@ -87,7 +87,7 @@ class Merging:
                         # a killed process may have left a part of a line
                         if line.endswith(b"\n"):
                             lines.append(line)
-                for image in sorted((folder / THUMBNAILS).glob("*")):
+                for image in sorted((folder / THUMBNAILS).glob("[!.]*")):
                     _take(image, self.folder / THUMBNAILS / image.name, image.lstat().st_size)
         finally:
             lines.close()

@@ -13,7 +13,7 @@ from evalkit.errors import DataError
 from evalkit.images import decode_hook
 from evalkit.records import AGENT, Outcome, Record, Sample, Trajectory
 from evalkit.runs.folder import IMAGES, SAMPLES
-from evalkit.runs.lines import decode_line, read_lines
+from evalkit.runs.lines import decode_line, valid_lines
 from evalkit.runs.store import Key
 
 T = TypeVar("T")
@@ -62,9 +62,7 @@ class RunRecords(Sequence[RunRecord]):
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / SAMPLES
-        starts: dict[Key, int] = {}
-        for start, line in read_lines(folder, msgspec.json.Decoder(_Keyed).decode):
-            starts[line.sample.id, line.arm, line.repeat] = start
+        starts = valid_lines(folder)
         self._starts = array("q", starts.values())
         self._first = array("q", (start for (_, *which), start in starts.items() if which == [AGENT, 0]))
         hook = decode_hook(folder / IMAGES)
@@ -144,17 +142,6 @@ class RunRecords(Sequence[RunRecord]):
         part.__dict__.update(self.__dict__)
         part._starts, part._lines = starts, None
         return part
-
-
-class _KeyedSample(msgspec.Struct, frozen=True, gc=False):
-    id: str
-
-
-class _Keyed(msgspec.Struct, frozen=True, gc=False):
-    version: int
-    sample: _KeyedSample
-    arm: str = AGENT
-    repeat: int = 0
 
 
 class _Head(msgspec.Struct, frozen=True):

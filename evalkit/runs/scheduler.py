@@ -39,6 +39,7 @@ class Stop:
         """
         self._loop = loop = asyncio.get_running_loop()
         self._task, self._say = asyncio.current_task(), say
+        before = signal.getsignal(signal.SIGTERM)
         try:
             loop.add_signal_handler(signal.SIGINT, self._press)
             loop.add_signal_handler(signal.SIGTERM, self._terminate)
@@ -51,6 +52,9 @@ class Stop:
         finally:
             loop.remove_signal_handler(signal.SIGINT)
             loop.remove_signal_handler(signal.SIGTERM)
+            if before is not None:
+                # evalkit as a library: the program around it may have a handler of its own
+                signal.signal(signal.SIGTERM, before)
 
     @property
     def exit_code(self) -> ExitCode:

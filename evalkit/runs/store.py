@@ -9,11 +9,11 @@ from types import TracebackType
 import msgspec
 
 from evalkit.images import ImageFile, decode_hook, encode_hook
-from evalkit.records import AGENT, Record
+from evalkit.records import Record
 from evalkit.runs.append import AppendFile
 from evalkit.runs.folder import IMAGES, SAMPLES, remove_parts
 from evalkit.runs.image_folder import ImageFolder
-from evalkit.runs.lines import read_lines
+from evalkit.runs.lines import read_lines, valid_lines
 from evalkit.runs.lock import RunLock
 
 Key = tuple[str, str, int]
@@ -112,28 +112,10 @@ def stream_latest(folder: Path) -> Iterator[Record]:
     Raises:
         DataError: see `read_records`.
     """
-    last = {
-        (line.sample.id, line.arm, line.repeat): start
-        for start, line in read_lines(folder, msgspec.json.Decoder(_Keyed).decode)
-    }
-    valid = set(last.values())
-    del last
+    valid = set(valid_lines(folder).values())
     for start, record in read_lines(folder, record_decoder(folder)):
         if start in valid:
             yield record
-
-
-class _KeyedSample(msgspec.Struct, frozen=True):
-    id: str
-
-
-class _Keyed(msgspec.Struct, frozen=True):
-    """What makes a line unique."""
-
-    version: int
-    sample: _KeyedSample
-    arm: str = AGENT
-    repeat: int = 0
 
 
 def images_of(record: Record) -> Iterator[ImageFile]:

@@ -45,7 +45,7 @@ def main() -> None:
     def say(line: str) -> None:
         os.write(out, f"{line}\n".encode())
 
-    with tempfile.TemporaryDirectory(prefix="evalkit-ray-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="ray-test-", dir="/tmp") as folder:
         common = {"object_store_memory": _STORE_BYTES, "include_dashboard": False, "temp_dir": folder}
         cluster = Cluster(initialize_head=True, head_node_args={**common, "num_cpus": 0})
         nodes: dict[str, Any] = {}

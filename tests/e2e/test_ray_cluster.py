@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,18 @@ def marked(mark: str) -> dict[int, str]:
     return found
 
 
+def open_ports(processes: Iterable[int]) -> set[str]:
+    """Addresses at which processes listen, as the kernel writes them."""
+    sockets = set()
+    for process in processes:
+        with contextlib.suppress(OSError):
+            sockets |= {os.readlink(each) for each in Path(f"/proc/{process}/fd").iterdir()}
+    lines = [
+        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    return {line[1].partition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets}
+
+
 def none_left(mark: str, within_s: float = 60) -> None:
     deadline = time.monotonic() + within_s
     while left := marked(mark):
@@ -103,13 +115,21 @@ def cluster(variables: dict[str, str]) -> Iterator[Cluster]:
 
 
 class Run:
-    """A run in the background."""
+    """A run in the background; with `uv`, below a process that looks like `uv run`."""
 
-    def __init__(self, folder: Path, variables: dict[str, str], *more: str, run: str = "r") -> None:
+    def __init__(self, folder: Path, variables: dict[str, str], *more: str, run: str = "r", uv: bool = False) -> None:
         self.folder = folder / run
         command = [sys.executable, "-m", "evalkit", *RUN, "--run-dir", run, *more]
+        if uv:
+            (folder / "run").write_text(f"import subprocess, sys\nsys.exit(subprocess.run({command!r}).returncode)\n")
         self.process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables
+            ["uv", "run", "evalkit"] if uv else command,
+            executable=os.path.realpath(sys.executable) if uv else None,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=variables,
         )
 
     def wait_for(self, lines: int) -> None:
@@ -248,10 +268,11 @@ def test_a_killed_evalkit_takes_its_own_ray_with_it_and_goes_on(tmp_path: Path, 
     run = Run(tmp_path, variables, "--replicas", "2")
     run.wait_for(15)
     assert [command for command in marked(variables[MARK]).values() if "raylet" in command]
+    assert {address[-8:] for address in open_ports(marked(variables[MARK]))} == {"0100007F"}, "the loopback"
     run.process.kill()
     run.process.communicate()
     none_left(variables[MARK])
-    code, said = Run(tmp_path, variables, "--replicas", "2").end()
+    code, said = Run(tmp_path, variables, "--replicas", "2", uv=True).end()
     assert code == 0, said
     assert len(rows(run.folder)) == 160
     none_left(variables[MARK], within_s=5)

@@ -544,6 +544,27 @@ def test_a_card_tells_how_vllm_loads_it_and_unknown_keys_are_named(tmp_path: Pat
             load_card(file)
 
 
+@pytest.mark.parametrize(("inside", "gpus", "chosen"), [(True, 2, "mp"), (True, 1, None), (False, 2, None)])
+def test_a_model_on_several_gpus_of_a_ray_actor_asks_ray_for_no_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, inside: bool, gpus: int, chosen: str | None
+) -> None:
+    class AskedError(Exception):
+        pass
+
+    def part(module: str, name: str) -> Any:
+        def arguments(**values: Any) -> None:
+            raise AskedError(values.get("distributed_executor_backend"))
+
+        return arguments if name == "AsyncEngineArgs" else SimpleNamespace(from_engine_args=None)
+
+    monkeypatch.setattr(loading, "_part", part)
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: inside))
+    with pytest.raises(AskedError) as asked:
+        loading.load(VllmEngine(weights="w", tensor_parallel=gpus)._arguments, None, None, tmp_path)
+    assert asked.value.args == (chosen,)
+
+
 def test_the_engine_gets_what_the_card_says_or_one_line_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     import evalkit.runs.setup as setup
 

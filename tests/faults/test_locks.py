@@ -168,7 +168,7 @@ def test_names_in_a_lock_are_only_text(tmp_path: Path) -> None:
 
 def test_one_that_slept_and_was_taken_over_writes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(module, "_clock", lambda: now)
+    monkeypatch.setattr(module, "clock", lambda: now)
     with RunStore(tmp_path) as store:
         store.append(row("a"))
         now += STALE_S + 1
@@ -229,3 +229,22 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureError, match="cannot write"):
         RunLock(tmp_path / "none")
     assert holder_of(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_a_strangers_folder_with_something_else_as_its_lock(tmp_path: Path, kind: str) -> None:
+    other = tmp_path / "other"
+    other.write_text("precious")
+    os.utime(other, (1, 1))
+    run = tmp_path / "r"
+    run.mkdir()
+    if kind == "link":
+        (run / LOCK).symlink_to(other)
+    elif kind == "pipe":
+        os.mkfifo(run / LOCK)
+    else:
+        (run / LOCK).mkdir()
+    assert holder_of(run) is None
+    with pytest.raises(InfrastructureError, match=r"cannot write .*/\.lock: "):
+        RunLock(run)
+    assert other.read_text() == "precious"

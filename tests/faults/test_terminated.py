@@ -65,6 +65,19 @@ async def test_sigterm_does_not_wait_for_what_is_in_flight_and_counts_once() -> 
     assert (cancelled, stop.gently, int(stop.exit_code)) == (3, True, 143)
 
 
+async def test_a_handler_of_the_program_around_evalkit_is_there_again_at_the_end() -> None:
+    def mine(number: int, frame: object) -> None:
+        raise AssertionError
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with Stop().on_interrupt(lambda line: None):
+            assert signal.getsignal(signal.SIGTERM) is not mine
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class SlowStore(RunStore):
     """Writes nothing until it may."""
 

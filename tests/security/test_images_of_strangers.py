@@ -94,6 +94,21 @@ def test_every_plain_format_is_read(format: str, tmp_path: Path) -> None:
     assert (image.header.width, image.header.height) == image.open().size == (40, 30)
 
 
+def test_a_photo_with_more_photos_in_its_file_is_a_jpeg() -> None:
+    first, second = Image.new("RGB", (40, 30), (200, 2, 3)), Image.new("RGB", (20, 15))
+    data = io.BytesIO()
+    first.save(data, "MPO", save_all=True, append_images=[second])
+    image = ImageFile.from_bytes(data.getvalue())
+    assert (image.header.mime, image.header.filename[-4:]) == ("image/jpeg", ".jpg")
+    assert image.open().size == (image.header.width, image.header.height) == (40, 30)
+    assert decoded(data.getvalue(), "found").header == image.header
+
+
+def test_an_unknown_format_is_named_as_one_and_for_every_row_alike() -> None:
+    with pytest.raises(DataError, match="x is truncated or not an image: it is none of PNG, JPEG, WEBP, GIF, BMP"):
+        _ = ImageFile.from_bytes(OTHERS["ppm"], "x").header
+
+
 @pytest.fixture
 def recorded(tmp_path: Path, png: ImageFile) -> tuple[Path, Path]:
     """A run folder with one image that a tool gave, and that image's file."""

@@ -127,7 +127,9 @@ def test_the_recorded_command_has_no_secret(here: Path) -> None:
         "--api-key", "***", "--password=***", "-M", "api_key=***", "--max-tokens", "5", "--limit=3", "***",
     ]  # fmt: skip
     assert without_secrets(f"x {KEY} {OTHERS['HF_TOKEN']}") == "x *** ***"
-    assert [name for name in ("max_tokens", "tokens", "monkey", "keys", "key_env") if is_secret(name)] == []
+    assert [
+        name for name in ("max_tokens", "tokens", "monkey", "keys", "key_env", "prompt_cache_key") if is_secret(name)
+    ] == []
 
 
 def test_no_secret_stands_in_the_arguments_of_a_process(here: Path) -> None:

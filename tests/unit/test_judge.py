@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -339,7 +340,9 @@ def test_rows_that_a_stopped_scoring_left_to_the_judge_still_wait_for_it() -> No
     assert unjudged_rows((judged, left, read, failed), task) == [failed]
 
 
-@pytest.mark.parametrize("why", ["the cache breaks", "stopped at once", "stopped at once while it waits"])
+@pytest.mark.parametrize(
+    "why", ["the cache breaks", "stopped at once", "stopped at once while it waits", "stopped again and again"]
+)
 def test_trajectories_that_wait_for_a_judge_are_kept_whatever_ends_the_run(tmp_path: Path, why: str) -> None:
     task = mathvista()
     (sample,) = [sample for sample in task.samples() if sample.id == "1"]
@@ -355,17 +358,25 @@ def test_trajectories_that_wait_for_a_judge_are_kept_whatever_ends_the_run(tmp_p
         said = trajectory(PROSE["1"])
         return Record(version=RECORD_VERSION, sample=sample, trajectory=said, outcome=outcome)
 
+    def stop(task: asyncio.Task[object], times: int) -> None:
+        task.cancel()
+        if times > 1:
+            asyncio.get_running_loop().call_soon(stop, task, times - 1)
+
     async def main(store: RunStore) -> None:
         bench = Bench(task, Slow(lambda question: Ruling(asked="extraction", said=Said.NO_ANSWER)))
         try:
             async with Writer(store, 4, lambda record: None) as writer, Desk(bench, writer, 4) as desk:
                 await desk.put(sample, trajectory(PROSE["1"]), record)
+                this, loop = asyncio.current_task(), asyncio.get_running_loop()
+                assert this is not None
+                if why == "stopped again and again":
+                    stop(this, 5)
+                    await asyncio.sleep(600)
                 if why == "stopped at once":
                     raise asyncio.CancelledError
                 if why == "stopped at once while it waits":
-                    this = asyncio.current_task()
-                    assert this is not None
-                    asyncio.get_running_loop().call_later(0.1, this.cancel)
+                    loop.call_later(0.1, this.cancel)
         finally:
             bench.close()
 
@@ -375,3 +386,30 @@ def test_trajectories_that_wait_for_a_judge_are_kept_whatever_ends_the_run(tmp_p
     assert kept.outcome.verdict is Verdict.JUDGE_ERROR
     assert "the same command asks it" in kept.outcome.error
     assert unjudged_rows([kept], task) == [kept]
+
+
+def test_a_trajectory_that_comes_after_the_cache_broke_is_kept_too(tmp_path: Path) -> None:
+    task = mathvista()
+    samples = [sample for sample in task.samples() if sample.id in ("1", "2")]
+
+    class Broken(FakeJudge):
+        async def rule(self, question: Question) -> Ruling:
+            raise InfrastructureError("disk full")
+
+    def record(sample: Sample, outcome: Outcome) -> Record:
+        said = trajectory(PROSE[sample.id])
+        return Record(version=RECORD_VERSION, sample=sample, trajectory=said, outcome=outcome)
+
+    async def main(store: RunStore) -> None:
+        bench = Bench(task, Broken(lambda question: Ruling(asked="extraction", said=Said.NO_ANSWER)))
+        try:
+            async with Writer(store, 4, lambda record: None) as writer, Desk(bench, writer, 4) as desk:
+                for sample in samples:
+                    await desk.put(sample, trajectory(PROSE[sample.id]), partial(record, sample))
+                    await desk.idle()
+        finally:
+            bench.close()
+
+    with RunStore(tmp_path) as store, pytest.raises(InfrastructureError, match="disk full"):
+        asyncio.run(main(store))
+    assert [kept.outcome.verdict for kept in latest_records(tmp_path).values()] == [Verdict.JUDGE_ERROR] * 2

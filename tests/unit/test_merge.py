@@ -121,6 +121,7 @@ def test_searches_of_all_shards_are_there(tmp_path: Path) -> None:
         thumbnail = picture(index)
         (folder / "thumbnails").mkdir()
         (folder / "thumbnails" / thumbnail.header.filename).write_bytes(thumbnail.read())
+        (folder / "thumbnails" / ".half.written").write_bytes(b"x")
         search = Search(kind=Kind.TEXT, sample=str(index), results=3, chars=10, query=f"q{index}")
         line = Line(provider="p", search=search, status=Ended.OK, hits=(Hit(title="t", thumbnail=thumbnail),))
         file = AppendFile(folder / "searches.jsonl")
@@ -132,6 +133,7 @@ def test_searches_of_all_shards_are_there(tmp_path: Path) -> None:
     found = list(read_lines(merged / "searches.jsonl"))
     assert [line.search.query for line in found] == ["q0", "q1"]
     assert all(hit.thumbnail and hit.thumbnail.read() for line in found for hit in line.hits)
+    assert len(list((merged / "thumbnails").iterdir())) == 2
     assert not (merge(write_shards(tmp_path / "none", 2), tmp_path / "out") / "searches.jsonl").exists()
 
 

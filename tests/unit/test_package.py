@@ -14,7 +14,7 @@ import evalkit
 
 HEAVY = {"torch", "vllm", "transformers", "datasets", "matplotlib", "aiohttp", "pandas", "numpy", "PIL", "rich", "yaml"}
 
-BRIDGED = {"inspect_ai", "lmms_eval", "trl", "verl"}
+BRIDGED = {"inspect_ai", "lmms_eval", "ray", "trl", "verl"}
 """Libraries of other people into which evalkit plugs; all else must import without extras."""
 
 PROBE = """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evalkit.errors import EvalkitError
 from evalkit.runs.remote.address import Address, address_of, address_of_spool, is_url, spools
-from evalkit.runs.remote.bucket import without_secrets
+from evalkit.runs.remote.bucket import without_keys
 
 PART = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/?#*[]{}\\"), min_size=1, max_size=40)
 
@@ -81,7 +81,7 @@ def test_the_folder_follows_the_users_cache(tmp_path: Path, monkeypatch: pytest.
 )
 def test_nothing_secret_of_a_stores_words_is_repeated(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
-    shown = without_secrets(said)
+    shown = without_keys(said)
     assert "SECRETS3CRET" not in shown
     assert "wJalrXUtnFEMI" not in shown
     assert shown.split()[0] == said.split()[0]

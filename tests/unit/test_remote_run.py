@@ -17,6 +17,7 @@ from PIL import Image
 from evalkit import ImageFile, Record
 from evalkit.errors import DataError, InfrastructureError
 from evalkit.runs.folder import INFO, Session, read_info, write_info
+from evalkit.runs.lock import clock
 from evalkit.runs.remote import lock as locks
 from evalkit.runs.remote import mirror as mirrors
 from evalkit.runs.remote import run as runs
@@ -442,10 +443,13 @@ def test_what_a_kill_left_half_written_is_taken_away(on: Machine, tmp_path: Path
     assert begin(address, row("a")).close() == ""
     torn = tmp_path / "store" / "r" / "samples" / ".000002-0123456789abcdef.jsonl.a1b2c3d4"
     torn.write_bytes(b'{"ver')
+    mine = tmp_path / "store" / "r" / ".mine"
+    mine.write_text("not evalkit's")
     assert bring(address, quiet)
     assert torn.exists(), "whoever reads takes nothing away: it may be written this moment"
     assert RemoteRun(address, quiet).close() == ""
     assert not torn.exists()
+    assert mine.exists()
 
 
 def test_what_else_is_in_the_store_stays_there(address: Address, on: Machine) -> None:
@@ -487,6 +491,67 @@ def test_a_lock_that_is_none_is_left_alone(address: Address, on: Machine) -> Non
     with pytest.raises(InfrastructureError, match=r"lock.json is no lock of evalkit's; move it away"):
         RemoteRun(address, quiet)
     assert Bucket(address).read(locks.LOCK) == b"not a lock"
+
+
+@pytest.mark.parametrize("words", [b"not a lock", b'{"host": "\xff"}'])
+def test_a_lock_that_becomes_none_is_lost(
+    address: Address, on: Machine, monkeypatch: pytest.MonkeyPatch, words: bytes
+) -> None:
+    monkeypatch.setattr(runs, "_BEAT_S", 0.02)
+    run = begin(address, row("a"))
+
+    def lost() -> bool:
+        # again where a sign of life came at the same moment
+        Bucket(address).put({locks.LOCK: words})
+        return bool(run._lock.lost)
+
+    wait_until(lost)
+    assert "was taken over by someone who put something else" in run.close()
+    assert Bucket(address).read(locks.LOCK) == words
+
+
+def test_one_that_was_asleep_looks_before_it_sends(
+    address: Address, on: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(address, row("a"))
+    wait_until(lambda: run._mirror.left() == 0)
+    sign = msgspec.json.decode(Bucket(address).read(locks.LOCK) or b"", type=locks.Sign)
+    Bucket(address).put({locks.LOCK: msgspec.json.encode(msgspec.structs.replace(sign, token="another", host="m-2"))})
+    there = set(Bucket(address).sizes())
+    asleep = clock() + 100
+    monkeypatch.setattr(locks, "clock", lambda: asleep)
+    fill(run.folder, row("b"))
+    assert "was taken over by evalkit on host m-2" in run.close()
+    assert set(Bucket(address).sizes()) == there
+
+
+def test_a_run_that_another_machine_fills_is_refused_early(address: Address, on: Machine) -> None:
+    run = begin(address, row("a"))
+    on("two")
+    with pytest.raises(InUseError, match="last sign of life"):
+        runs.check_free(address)
+    on("one")
+    assert run.close() == ""
+    on("two")
+    runs.check_free(address)
+
+
+def test_a_new_run_that_finds_its_place_taken_stays_where_it_is(address: Address, on: Machine) -> None:
+    begin(address, row("a")).close()
+    on("two")
+    address.spool.mkdir(parents=True)
+    fill(address.spool, row("b"))
+    with pytest.raises(InUseError, match="is there already"):
+        RemoteRun(address, quiet, live=False, new=True)
+    assert set(verdicts(address.spool)) == {"b"}
+
+
+def test_a_run_named_as_its_folder(on: Machine, tmp_path: Path) -> None:
+    folder = address_of(f"memory://{(name := uuid4().hex)}")
+    begin(folder / name, row("a")).close()
+    on("two")
+    assert bring_infos(folder, quiet) == [folder / name]
+    fsspec.filesystem("memory").rm(f"/{name}", recursive=True)
 
 
 def test_of_two_at_the_same_moment_one_gets_the_lock(address: Address, on: Machine) -> None:

@@ -145,6 +145,37 @@ async def test_a_sample_stays_where_it_was_and_its_images_go_once() -> None:
     assert [each["restarts"] for each in facts] == [0, 0]
 
 
+async def test_samples_with_the_same_image_share_a_replica_while_the_others_have_nearly_as_much_to_do() -> None:
+    cluster = FakeCluster()
+    gate = asyncio.Event()
+
+    async def wait(replica: int, frame: bytes) -> None:
+        await gate.wait()
+
+    cluster.at_run = wait
+    async with started(order(concurrency=16), cluster) as fleet:
+        pictures = [sample(each).images for each in range(9)]
+        running = [
+            asyncio.create_task(fleet.run(Job(Sample(id=f"{each}-{turn}", question="q?", images=images))))
+            for each, images in enumerate(pictures[:8])
+            for turn in range(2)
+        ]
+        await until(lambda: sum(cluster.running.values()) == 16)
+        assert cluster.running == {0: 8, 1: 8}
+        sent = Counter(method for frames in cluster.frames.values() for method, _ in frames)
+        assert sent["keep"] == 8, "each image to one replica only"
+        one = [Job(Sample(id=f"one-{each}", question="q?", images=pictures[8])) for each in range(16)]
+        running += [asyncio.create_task(fleet.run(job)) for job in one]
+
+        def loads() -> list[int]:
+            return sorted(member.limiter.load for member in fleet._members)
+
+        await until(lambda: sum(loads()) == 32)
+        assert loads() == [15, 17], "an eighth of the limit, and no more, is an image worth"
+        gate.set()
+        await asyncio.gather(*running)
+
+
 async def test_images_that_a_replica_has_dropped_are_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_module, "_MOST_BYTES", 1)
     cluster = FakeCluster()
@@ -259,6 +290,8 @@ def changed(told: bytes, **what: Any) -> bytes:
             {"opened": {"engine": {"kind": "scripted", "identity": "xyz"}}},
             "replica 1 on b differs from replica 0 on a: engine.identity xyz, not ",
         ),
+        ({"evalkit": "9.9", "error": "ValidationError: x", "opened": None}, "from this machine: evalkit 9.9, not "),
+        ({"pid": "of another form"}, "replica 1 on b differs from this machine: it has another version of evalkit"),
         ({"error": "no weights here"}, "replica 1 on b: no weights here"),
     ],
 )
@@ -366,11 +399,11 @@ async def test_times_are_on_the_clock_of_the_run(monkeypatch: pytest.MonkeyPatch
     answered = parcel.answered
 
     def late(*arguments: Any) -> bytes:
-        monkeypatch.setattr(parcel.time, "time", Slow.time)
+        monkeypatch.setattr(time, "time", Slow.time)
         try:
             return answered(*arguments)
         finally:
-            monkeypatch.setattr(parcel.time, "time", behind)
+            monkeypatch.setattr(time, "time", behind)
 
     monkeypatch.setattr(host_module, "answered", late)
     begun = time.time()

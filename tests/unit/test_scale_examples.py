@@ -38,6 +38,11 @@ while [[ ${1:-} == -* ]]; do if [[ $1 == -w ]]; then shift 2; else shift; fi; do
 [[ $1 == ray && $2 == start ]] && exec sleep 60
 exec "$@"
 """
+# a node is there as soon as it is started
+RAY = """#!/bin/bash
+echo "ray $*" >> "$NOTES"
+if [[ $1 == status ]]; then grep 'ray start' "$NOTES" | sed 's/.*/ 1 node_0a/'; fi
+"""
 SCONTROL = "#!/bin/bash\nprintf 'node-1\\nnode-2\\n'\n"
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
@@ -48,7 +53,7 @@ def stand_ins(tmp_path: Path) -> dict[str, str]:
     """An environment in which the cluster's commands only note how they are called."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    texts = {"evalkit": NOTES.format(name="evalkit"), "ray": NOTES.format(name="ray")}
+    texts = {"evalkit": NOTES.format(name="evalkit"), "ray": RAY}
     texts |= {"sbatch": SBATCH, "srun": SRUN, "scontrol": SCONTROL}
     for name, text in texts.items():
         (folder / name).write_text(text)

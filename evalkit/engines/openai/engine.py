@@ -183,7 +183,7 @@ class OpenAIEngine:
         while True:
             arrived = time.perf_counter()
             # a sample's arms and repeats share its images and the beginning of its prompt
-            replica = await pool.place(request.key.rsplit("/", 2)[0])
+            replica = await pool.place(request.key.rsplit("/", 2)[0], _first_image(request))
             waited_s += time.perf_counter() - arrived
             arrived = time.perf_counter()
             try:
@@ -236,3 +236,9 @@ class OpenAIEngine:
             await pool.close()
         for replica in self._replicas:
             await replica.close()
+
+
+def _first_image(request: Request) -> str:
+    """Its digest, where it is known already; empty without one."""
+    image = next((image for message in request.messages for image in message.images), None)
+    return image.known.sha256 if image is not None and image.known is not None else ""

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,7 @@ def load(arguments: dict[str, Any], min_pixels: int | None, max_pixels: int | No
         size = _size(arguments["model"], arguments["revision"], min_pixels, max_pixels)
         if size is not None:
             arguments = {**arguments, "mm_processor_kwargs": {"size": size}}
+        arguments = {**arguments, **_executor(arguments["tensor_parallel_size"])}
         engine = _part(*_ENGINE).from_engine_args(_part(*_ARGUMENTS)(**arguments))
     model = engine.model_config
     budget = _budget(engine)
@@ -171,6 +173,16 @@ def _environment(folder: Path) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _executor(gpus: int) -> dict[str, str]:
+    """How the processes of a model on several GPUs are made, where vLLM's own choice is wrong.
+
+    In a Ray actor it would ask Ray for each of them, and wait for ever: the actor itself has taken the GPUs.
+    """
+    ray = sys.modules.get("ray")
+    inside = gpus > 1 and ray is not None and ray.is_initialized()
+    return {"distributed_executor_backend": "mp"} if inside else {}
 
 
 def _size(weights: str, revision: str | None, low: int | None, high: int | None) -> dict[str, int] | None:

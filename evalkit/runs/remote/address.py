@@ -90,6 +90,11 @@ def address_of_spool(folder: Path) -> Address | None:
     return Address(store, tuple(map(unquote, parts))) if store in STORES and parts else None
 
 
+def shown(folder: Path) -> Path | Address:
+    """What a user is told of a folder of this machine: the address that it stands for, where it stands for one."""
+    return address_of_spool(folder) or folder
+
+
 def spools() -> Path:
     """Where this machine keeps its copies."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -11,13 +11,14 @@ from uuid import uuid4
 
 from evalkit.errors import EvalkitError, InfrastructureError, one_line
 from evalkit.runs.remote.address import Address
+from evalkit.secrets import without_secrets
 
 T = TypeVar("T")
 
 _MEND = "check the address, the credentials and the network"
 _BATCH_BYTES = 32 << 20
 _BATCH_FILES = 256
-_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|CREDENTIAL|KEY", re.IGNORECASE)
+_PART = re.compile(r"\..+\.[0-9a-f]{8}")
 _SECRET_VALUE = re.compile(
     r"(?i)((?:x-(?:amz|goog)-[a-z-]+|[a-z_-]*(?:token|secret|signature|password|credential|"
     r"(?:access|api|secret|account)[_-]?key(?:[_-]?id)?))[\"']?\s*[=:]\s*[\"']?)[^\s&\"',;]+"
@@ -120,7 +121,7 @@ class Bucket:
             found = {}
             for path, data in (got if isinstance(got, dict) else {next(iter(paths)): got}).items():
                 if isinstance(data, bytes | bytearray):
-                    found[path.rpartition(self._root + "/")[2]] = bytes(data)
+                    found[path.partition(self._root + "/")[2]] = bytes(data)
                 elif not isinstance(data, FileNotFoundError):
                     raise data
             return found
@@ -142,7 +143,7 @@ class Bucket:
             # asked for a single path in a list, some stores answer with the bytes alone
             if isinstance(found, bytes):
                 found = {paths[0]: found}
-            by_name = {path.rpartition(self._root + "/")[2]: data for path, data in found.items()}
+            by_name = {path.partition(self._root + "/")[2]: data for path, data in found.items()}
             yield from ((name, bytes(by_name[name])) for name in names)
 
     def put(self, objects: Mapping[str, bytes]) -> None:
@@ -206,7 +207,7 @@ class Bucket:
         """
         if self.address.store == "file":
             for name in self.sizes():
-                if name.rpartition("/")[2].startswith("."):
+                if _PART.fullmatch(name.rpartition("/")[2]):
                     self.remove(name)
 
     def _put(self, objects: Mapping[str, bytes]) -> None:
@@ -239,16 +240,13 @@ class Bucket:
             return work()
         except Exception as error:
             # each store has errors of its own, and no two libraries a common one
-            said = f"{type(error).__name__}: {without_secrets(str(error))}"
+            said = f"{type(error).__name__}: {without_keys(str(error))}"
         raise StoreError(f"cannot {doing} {self.address}: {one_line(said, 300)}; {_MEND}")
 
 
-def without_secrets(text: str) -> str:
-    """A store's words without keys, tokens and signatures."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and _SECRET_NAME.search(name):
-            text = text.replace(value, "***")
-    return _SECRET_VALUE.sub(lambda found: f"{found.group(1) or ''}***", text)
+def without_keys(text: str) -> str:
+    """A store's words without what this machine keeps secret, and without what looks like a key or a signature."""
+    return _SECRET_VALUE.sub(lambda found: f"{found.group(1) or ''}***", without_secrets(text))
 
 
 def _file_system(address: Address) -> Any:
@@ -260,7 +258,7 @@ def _file_system(address: Address) -> Any:
         what = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub"}.get(address.store, "fsspec")
         raise EvalkitError(f"{address} needs {what}, which is not installed: pip install 'evalkit[remote]'") from None
     except Exception as error:
-        said = one_line(f"{type(error).__name__}: {without_secrets(str(error))}", 300)
+        said = one_line(f"{type(error).__name__}: {without_keys(str(error))}", 300)
     raise StoreError(f"cannot reach {address}: {said}; {_MEND}")
 
 

@@ -172,7 +172,7 @@ def bring_info(bucket: Bucket, folder: Path) -> None:
     try:
         mine = msgspec.json.decode((folder / INFO).read_bytes(), type=RunInfo)
         other = msgspec.json.decode(data, type=RunInfo)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
         # whoever reads it says what is wrong with it
         write_whole(folder / INFO, data)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import threading
@@ -12,7 +13,7 @@ from uuid import uuid4
 import msgspec
 
 from evalkit.errors import InfrastructureError
-from evalkit.runs.lock import Holder, kernel_id
+from evalkit.runs.lock import Holder, clock, kernel_id
 from evalkit.runs.remote.bucket import Bucket, StoreError
 
 LOCK = "lock.json"
@@ -81,6 +82,8 @@ class StoreLock:
         self.taken_over: Sign | None = None
         self._lost_to = ""
         self._take()
+        self._seen = clock()
+        self._looking = threading.Lock()
         self._ended = threading.Event()
         self._beats = threading.Thread(target=self._beat, name="evalkit-store-lock", daemon=True)
         self._beats.start()
@@ -89,6 +92,17 @@ class StoreLock:
     def lost(self) -> str:
         """Who has taken the run over; empty while it is ours."""
         return self._lost_to
+
+    def check(self) -> None:
+        """Look whether the run is still ours, where the last look is so old that another may have taken it over.
+
+        Raises:
+            StoreError: the store does not answer, or the lock is released.
+        """
+        if self._ended.is_set():
+            raise StoreError(f"{self._bucket} is open to others again")
+        if clock() - self._seen > MISSED * self._sign.every / 2:
+            self._renew()
 
     def release(self, patience_s: float) -> None:
         """Let others have the run; after this long without an answer of the store, leave the lock to grow stale."""
@@ -100,14 +114,14 @@ class StoreLock:
     def _drop(self) -> None:
         self._beats.join()
         try:
-            if not self._lost_to and self._mine(self._read()):
+            if not self._lost_to and self._mine(_read(self._bucket)):
                 self._bucket.remove(LOCK)
-        except StoreError:
+        except InfrastructureError:
             return
 
     def _take(self) -> None:
         for _ in range(_TRIES):
-            other = self._read()
+            other = _read(self._bucket)
             if other is not None:
                 self._wait_for(other)
                 self._write()
@@ -116,11 +130,11 @@ class StoreLock:
                 continue
             if other is None or not self._same_copy(other):
                 time.sleep(SETTLE_S)
-            now = self._read()
+            now = _read(self._bucket)
             if self._mine(now):
                 return
             if now is not None:
-                raise self._refused(now)
+                raise _refused(self._bucket, now)
         raise InUseError(f"{self._bucket} is in use by another evalkit process; wait for it or stop it")
 
     def _wait_for(self, other: Sign) -> None:
@@ -131,41 +145,47 @@ class StoreLock:
         """
         if self._same_copy(other):
             return
-        stale = MISSED * other.every
-        quiet = time.time() - other.at
-        if 0 <= quiet < stale:
-            raise self._refused(
-                other, f" (last sign of life {quiet:.0f} s ago); if it is gone, run again in {stale - quiet:.0f} s"
-            )
+        _refuse_living(self._bucket, other)
         watch = 2.5 * other.every
         self._say(f"{self._bucket} was left locked by {other}; watching for {watch:.0f} s whether it still lives")
         until = time.monotonic() + watch
         while time.monotonic() < until:
             time.sleep(min(1.0, other.every / 2))
-            now = self._read()
+            now = _read(self._bucket)
             if now is None:
                 return
             if (now.token, now.beat) != (other.token, other.beat):
-                raise self._refused(now)
+                raise _refused(self._bucket, now)
 
     def _beat(self) -> None:
         while not self._ended.wait(self._sign.every):
+            # whoever uploads says that the store is away
+            with contextlib.suppress(StoreError):
+                self._renew()
+            if self._lost_to:
+                return
+
+    def _renew(self) -> None:
+        """Look whether the run is still ours, and give a sign of life."""
+        with self._looking:
             try:
-                now = self._read()
-                if now is None:
-                    # removed by hand: it is ours again only if nobody else took it
-                    self._next()
-                    if self._bucket.create(LOCK, self._words()):
-                        continue
-                    now = self._read()
-                if not self._mine(now):
-                    self._lost_to = str(now or "someone who removed its lock")
-                    return
-                self._next()
-                self._write()
+                now = _read(self._bucket)
             except StoreError:
-                # whoever uploads says that the store is away
-                continue
+                raise
+            except InfrastructureError:
+                self._lost_to = f"someone who put something else in place of its {LOCK}"
+                return
+            self._next()
+            if now is None and self._bucket.create(LOCK, self._words()):
+                # it was removed by hand, and nobody else took it
+                self._seen = clock()
+                return
+            now = now or _read(self._bucket)
+            if not self._mine(now):
+                self._lost_to = str(now or "someone who removed its lock")
+                return
+            self._write()
+            self._seen = clock()
 
     def _next(self) -> None:
         self._sign = msgspec.structs.replace(self._sign, beat=self._sign.beat + 1)
@@ -177,22 +197,53 @@ class StoreLock:
     def _write(self) -> None:
         self._bucket.put({LOCK: self._words()})
 
-    def _read(self) -> Sign | None:
-        data = self._bucket.read(LOCK)
-        if data is None:
-            return None
-        try:
-            return msgspec.json.decode(data, type=Sign)
-        except msgspec.MsgspecError:
-            raise InfrastructureError(
-                f"{self._bucket}/{LOCK} is no lock of evalkit's; move it away if nothing else needs it"
-            ) from None
-
     def _mine(self, sign: Sign | None) -> bool:
         return sign is not None and sign.token == self._sign.token
 
     def _same_copy(self, other: Sign) -> bool:
-        return other.spool == self._sign.spool and other.here
+        return _same_copy(other, self._sign.spool)
 
-    def _refused(self, other: Sign, more: str = "; wait for it or stop it") -> InUseError:
-        return InUseError(f"{self._bucket} is in use by another {other}{more}")
+
+def check_unlocked(bucket: Bucket, spool: str) -> None:
+    """Refuse a run early that another process fills; who takes the lock decides.
+
+    Args:
+        bucket: the run's objects.
+        spool: see `StoreLock`.
+
+    Raises:
+        InUseError: one does.
+        InfrastructureError: the store cannot be read.
+    """
+    other = _read(bucket)
+    if other is not None and not _same_copy(other, spool):
+        _refuse_living(bucket, other)
+
+
+def _read(bucket: Bucket) -> Sign | None:
+    data = bucket.read(LOCK)
+    if data is None:
+        return None
+    try:
+        return msgspec.json.decode(data, type=Sign)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise InfrastructureError(
+            f"{bucket}/{LOCK} is no lock of evalkit's; move it away if nothing else needs it"
+        ) from None
+
+
+def _same_copy(sign: Sign, spool: str) -> bool:
+    return sign.spool == spool and sign.here
+
+
+def _refuse_living(bucket: Bucket, other: Sign) -> None:
+    """Refuse where the last sign of life is not old."""
+    stale = MISSED * other.every
+    quiet = time.time() - other.at
+    if 0 <= quiet < stale:
+        more = f" (last sign of life {quiet:.0f} s ago); if it is gone, run again in {stale - quiet:.0f} s"
+        raise _refused(bucket, other, more)
+
+
+def _refused(bucket: Bucket, other: Sign, more: str = "; wait for it or stop it") -> InUseError:
+    return InUseError(f"{bucket} is in use by another {other}{more}")

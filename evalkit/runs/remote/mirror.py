@@ -96,11 +96,12 @@ class Mirror:
             self._ending.wait(pause or _POLL_S)
             # known before the work: what comes after it is in the next round
             ending = self._ending.is_set()
-            if self._lock.lost:
-                self._problem = f"{self._bucket} was taken over by {self._lock.lost}"
-                return
             due = ending or time.monotonic() - sent_at >= self._every
             try:
+                self._lock.check()
+                if self._lock.lost:
+                    self._problem = f"{self._bucket} was taken over by {self._lock.lost}"
+                    return
                 if self._push(due, ending):
                     sent_at = time.monotonic()
             except Exception as error:

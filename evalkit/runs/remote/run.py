@@ -16,7 +16,7 @@ from evalkit.runs.lock import RunLock, holder_of
 from evalkit.runs.remote.address import Address, spools
 from evalkit.runs.remote.bucket import Bucket
 from evalkit.runs.remote.fetch import bring_info, fetch
-from evalkit.runs.remote.lock import InUseError, StoreLock
+from evalkit.runs.remote.lock import InUseError, StoreLock, check_unlocked
 from evalkit.runs.remote.mirror import Mirror
 
 PATIENCE_S = 60.0
@@ -62,6 +62,9 @@ class RemoteRun:
                 say(f"note: {address} was left locked by {self._lock.taken_over}; taken over")
             bucket.tidy()
             with desk.fetching():
+                if new:
+                    # before this machine's own, which is to be sent there, is set aside for it
+                    check_new(address)
                 desk.reconcile(bucket, say)
                 have = fetch(bucket, self.folder, pictures=True)
             if new and have.there:
@@ -95,14 +98,26 @@ class RemoteRun:
 
 
 def check_free(address: Address) -> None:
-    """Refuse a run early that another process of this machine fills, or whose store does not answer.
+    """Refuse a run early that another process fills, or whose store does not answer; who takes the lock decides.
 
     Raises:
-        InUseError: it does.
+        InUseError: one does.
         InfrastructureError: the store cannot be reached.
     """
     _Desk(address).check_free()
     is_there(address)
+    check_unlocked(Bucket(address), _spool_id())
+
+
+def check_new(address: Address) -> None:
+    """Refuse an address at which there is a run already.
+
+    Raises:
+        InUseError: there is.
+        InfrastructureError: the store cannot be reached.
+    """
+    if is_there(address):
+        raise InUseError(f"{address} is there already; name another place")
 
 
 def is_there(address: Address) -> bool:
@@ -235,7 +250,7 @@ class _Desk:
 def _identity(data: bytes) -> tuple[str, str] | None:
     try:
         info = msgspec.json.decode(data, type=RunInfo)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return info.config_hash, info.created
 
@@ -247,6 +262,7 @@ def _is_repository(address: Address) -> bool:
 def _spool_id() -> str:
     """What tells this machine's copies from those of others."""
     file = spools() / "id"
+    file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists():
         made = file.with_name(f".id-{uuid4().hex}")
         made.write_text(uuid4().hex)

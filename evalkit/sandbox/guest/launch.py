@@ -37,7 +37,10 @@ def main(fd: int) -> None:
     message, fds, _, _ = socket.recv_fds(lifeline, _MAX_CONFIG, 1, socket.MSG_CMSG_CLOEXEC)
     if not message:
         # the host ended before it could say which folder is the sandbox's: it is also the one for temporary files
-        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+        folder = os.environ.get("TMPDIR", "")
+        # should it ever be the user's own instead, it stays
+        if os.path.basename(folder).startswith("evalkit-sandbox-"):
+            shutil.rmtree(folder, ignore_errors=True)
         os._exit(0)
     config, control = loads(message), socket.socket(fileno=fds[0])
     try:

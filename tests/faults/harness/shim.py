@@ -21,9 +21,9 @@ def why_not() -> str:
 
 
 @cache
-def _built() -> Path:
-    # shared by all workers, and small
-    folder = Path(tempfile.mkdtemp(prefix="evalkit-shim-"))
+def _built(scratch: Path) -> Path:
+    # each worker has one of its own, which goes with the runs
+    folder = Path(tempfile.mkdtemp(prefix="shim-", dir=scratch))
     library = folder / "shim.so"
     subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", str(library), str(_SOURCE), "-ldl"], check=True)
     return library
@@ -33,7 +33,7 @@ class Shim:
     """What one run is told.
 
     Args:
-        page: file for the page; made.
+        page: file for the page, in the folder of one run, which stands beside those of others; made.
         folder: where writes fail when they are told to.
     """
 
@@ -42,7 +42,7 @@ class Shim:
         with page.open("r+b") as file:
             self._page = mmap.mmap(file.fileno(), mmap.PAGESIZE)
         self.environment = {
-            "LD_PRELOAD": str(_built()),
+            "LD_PRELOAD": str(_built(page.parents[1])),
             "EVALKIT_SHIM_PAGE": str(page),
             "EVALKIT_SHIM_FOLDER": str(folder),
         }
