@@ -39,7 +39,7 @@ app = typer.Typer(
     name="evalkit",
     help="Is a vision-language agent right, and did it need its tools?",
     epilog="Exit codes: 0 pass, 1 regression, 2 usage, 3 infrastructure errors, 4 inconclusive, "
-    "5 nothing evaluated. --debug anywhere shows tracebacks.",
+    "5 nothing evaluated, 130 interrupted, 143 terminated. --debug anywhere shows tracebacks.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
