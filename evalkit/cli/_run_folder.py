@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evalkit.errors import EvalkitError
+from evalkit.errors import EvalkitError, InfrastructureError
 from evalkit.runs.folder import INFO, SAMPLES, RunInfo, find_run, new_run_folder, read_info
 from evalkit.runs.imported import IMPORTED, PREDICTIONS
 from evalkit.runs.plan import differences
@@ -48,5 +48,5 @@ def folder_for(info: RunInfo, out: Path, named: Path | None, *, fresh: bool) -> 
     try:
         named.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EvalkitError(f"cannot make {named}: {error.strerror}") from error
+        raise InfrastructureError(f"cannot make {named}: {error.strerror}; name another --run-dir") from error
     return named

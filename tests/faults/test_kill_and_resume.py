@@ -161,3 +161,12 @@ def test_errors_are_tried_again_on_resume(tmp_path: Path, cli: Cli) -> None:
     assert "1 errors are tried again" in again.stderr
     assert file.read_bytes().count(b"\n") == 5
     assert "engine_error" not in json.loads((tmp_path / "r" / "summary.json").read_text())["outcomes"]
+
+
+@pytest.mark.usefixtures("script")
+def test_a_run_folder_that_cannot_be_made_is_no_usage_error(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "file").write_text("")
+    refused = cli(*RUN[:-1], "file/r", "-T", "boards=1")
+    assert refused.returncode == 3
+    assert "cannot make file/r" in refused.stderr
+    assert "name another --run-dir" in refused.stderr
