@@ -23,7 +23,7 @@ def table(head: Head, results: Sequence[Result], why_not: Mapping[str, str]) -> 
     by_name = {name: [result for result in results if result.fault == name] for name in head.faults}
     lines = [
         f"{len(results)} breaks of a run of {head.boards * 4} samples; evalkit {__version__}, Python "
-        f"{platform.python_version()}, Linux {platform.release()}; plan: seed {head.seed}.",
+        f"{platform.python_version()}, Linux {platform.release().partition('-')[0]}; plan: seed {head.seed}.",
         "",
         "| fault | times | lost | duplicated | rows run again as errors | longest recovery | failed checks |",
         "|---|---:|---:|---:|---:|---:|---:|",
