@@ -12,9 +12,9 @@ class _DeclareFirst(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name == "torchvision":
             sys.meta_path.remove(self)
-            import torch
+            from torch import library as operators
 
-            library = torch.library.Library("torchvision", "DEF")
+            library = operators.Library("torchvision", "DEF")
             library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
             library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
             sys.modules[__name__].torchvision_library = library
