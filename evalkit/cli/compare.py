@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._data_options import TaskDirs
 from evalkit.cli._remote import run_without_images
 from evalkit.records import Rule
 
@@ -43,9 +44,7 @@ def compare(
         str | None,
         typer.Option("--md", metavar="FILE", help="Write a short table for a pull request; - for the terminal."),
     ] = None,
-    task_dir: Annotated[
-        list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
-    ] = None,
+    task_dir: TaskDirs = None,
 ) -> None:
     """Compare runs of one task with the first: settings, paired differences with intervals, samples that flipped.
 

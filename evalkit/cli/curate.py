@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._data_options import TaskDirs
 from evalkit.cli._judge_options import JudgeConcurrency, JudgeKeyEnv, JudgeModel
 from evalkit.cli._remote import run_folder
 from evalkit.records import Rule
@@ -19,7 +20,7 @@ TaskData = Annotated[
         "--task-data", metavar="NAME=DATA", help="Where a benchmark's rows are, as for run --data (repeatable)."
     ),
 ]
-TaskDir = Annotated[list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")]
+TaskDir = TaskDirs
 Verdicts = Annotated[Rule, typer.Option(help="Whose verdicts say what is right.")]
 AllowedErrors = Annotated[float, typer.Option(min=0, max=1, help="Share of error rows above which to exit with 3.")]
 JudgeUrl = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._data_options import TaskDirs
 from evalkit.cli._remote import out_folder
 
 
@@ -28,9 +29,7 @@ def doctor(
     image_search: Annotated[str, typer.Option(help="As for evalkit run.")] = "",
     tasks: Annotated[str, typer.Option("--tasks", "-t", help="Also look at the data of these tasks.")] = "",
     data: Annotated[str | None, typer.Option(help="As for evalkit run.")] = None,
-    task_dir: Annotated[
-        list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
-    ] = None,
+    task_dir: TaskDirs = None,
     sandbox: Annotated[str, typer.Option(help="Which sandbox to examine: local, docker:IMAGE or jupyter.")] = "local",
     stress: Annotated[
         int, typer.Option(min=0, help="Also keep N sessions alive at once and time their starts and calls.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from evalkit.cli._data_options import TaskDirs, revision_option, task_dir_option, task_setting_option
 from evalkit.cli._remote import out_folder
 from evalkit.records import Rule
 
@@ -36,14 +37,14 @@ Task = Annotated[
     ),
 ]
 Data = Annotated[str | None, typer.Option(rich_help_panel=_OWN, help="The task's rows, as for evalkit run.")]
-Revision = Annotated[str | None, typer.Option(rich_help_panel=_OWN, help="Commit or tag of the hub data set.")]
+Revision = Annotated[str | None, revision_option(_OWN)]
 Option = Annotated[
     list[str] | None,
-    typer.Option("--task-option", "-T", rich_help_panel=_OWN, help="Task option, name=value (repeatable)."),
+    task_setting_option(_OWN),
 ]
 Dirs = Annotated[
     list[Path] | None,
-    typer.Option("--task-dir", rich_help_panel=_OWN, help="Folder with further tasks (repeatable)."),
+    task_dir_option(_OWN),
 ]
 Whose = Annotated[Rule, typer.Option("--rule", rich_help_panel=_OWN, help="Whose verdicts come first.")]
 
@@ -84,15 +85,13 @@ def deepeyes(
             "Without it questions and answers come from the logs."
         ),
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="Commit or tag of the hub data set.")] = None,
+    revision: Annotated[str | None, revision_option()] = None,
     out: Out = Path("runs"),
     rule: Annotated[Rule, typer.Option(help="Whose verdicts come first; both are stored.")] = Rule.STRICT,
     allowed_errors: Annotated[
         float, typer.Option(min=0, max=1, help="Share of error rows above which to exit with 3.")
     ] = 0.01,
-    task_dir: Annotated[
-        list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
-    ] = None,
+    task_dir: TaskDirs = None,
 ) -> None:
     """Import DeepEyes logs: turns, tool calls, answers, and the recorded verdicts beside evalkit's own."""
     from evalkit.bridges.deepeyes import PROTOCOL, TOOLS, known_ids, read_recording

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._data_options import TaskDirs
 from evalkit.cli._remote import out_folder, run_folder
 from evalkit.records import Rule
 
@@ -36,9 +37,7 @@ def merge(
     allowed_errors: Annotated[
         float, typer.Option(min=0, max=1, help="Share of error rows above which to exit with 3.")
     ] = 0.01,
-    task_dir: Annotated[
-        list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
-    ] = None,
+    task_dir: TaskDirs = None,
 ) -> None:
     """Join the shards of a run (evalkit run --shard I/N) into one run folder, as if it had never been cut.
 

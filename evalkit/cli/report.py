@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._data_options import TaskDirs
 from evalkit.cli._remote import run_folder
 from evalkit.records import Rule
 
@@ -55,9 +56,7 @@ def report(
         ),
     ] = None,
     rule: Annotated[Rule, typer.Option(help="Whose verdicts count.")] = Rule.STRICT,
-    task_dir: Annotated[
-        list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
-    ] = None,
+    task_dir: TaskDirs = None,
 ) -> None:
     """Show runs side by side, with intervals, beside what others publish; as a page, Markdown, or data.
 

@@ -19,6 +19,7 @@ from evalkit.cli._arm_options import (
     RepeatCheck,
     Repeats,
 )
+from evalkit.cli._data_options import revision_option, task_dir_option, task_setting_option
 from evalkit.cli._judge_options import (
     JudgeCacheFile,
     JudgeCalibration,
@@ -121,16 +122,14 @@ def request_of(
             help="hub, sample, a folder in the official layout, VLMEvalKit's .tsv, or a hub id (default: the task's).",
         ),
     ] = None,
-    revision: Annotated[
-        str | None, typer.Option(rich_help_panel=_DATA, help="Commit or tag of the hub data set.")
-    ] = None,
+    revision: Annotated[str | None, revision_option(_DATA)] = None,
     task_dir: Annotated[
         list[Path] | None,
-        typer.Option("--task-dir", rich_help_panel=_DATA, help="Folder with further tasks (repeatable)."),
+        task_dir_option(_DATA),
     ] = None,
     task_option: Annotated[
         list[str] | None,
-        typer.Option("--task-option", "-T", rich_help_panel=_DATA, help="Task option, name=value (repeatable)."),
+        task_setting_option(_DATA),
     ] = None,
     limit: Annotated[int | None, typer.Option(rich_help_panel=_DATA, min=1, help="Only the first N rows.")] = None,
     protocol: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._data_options import TaskDirs, revision_option, task_setting_option
 from evalkit.cli._judge_options import (
     JudgeCacheFile,
     JudgeCalibration,
@@ -38,9 +39,7 @@ def score(
     allowed_errors: Annotated[
         float, typer.Option(min=0, max=1, help="Share of error rows above which to exit with 3.")
     ] = 0.01,
-    task_dir: Annotated[
-        list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
-    ] = None,
+    task_dir: TaskDirs = None,
     judge_url: JudgeUrl = None,
     judge_model: JudgeModel = None,
     judge_key_env: JudgeKeyEnv = None,
@@ -60,12 +59,10 @@ def score(
     data: Annotated[
         str | None, typer.Option(rich_help_panel=_ELSEWHERE, help="Where the task's rows are, as for evalkit run.")
     ] = None,
-    revision: Annotated[
-        str | None, typer.Option(rich_help_panel=_ELSEWHERE, help="Commit or tag of the hub data set.")
-    ] = None,
+    revision: Annotated[str | None, revision_option(_ELSEWHERE)] = None,
     task_option: Annotated[
         list[str] | None,
-        typer.Option("--task-option", "-T", rich_help_panel=_ELSEWHERE, help="Task option, name=value (repeatable)."),
+        task_setting_option(_ELSEWHERE),
     ] = None,
     model: Annotated[
         str | None,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from evalkit.cli._data_options import TaskDirs
 
 
 def register(app: typer.Typer) -> None:
@@ -15,9 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def tasks(
     name: Annotated[str, typer.Argument(help="Show this task's card and options.")] = "",
-    task_dir: Annotated[
-        list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
-    ] = None,
+    task_dir: TaskDirs = None,
     source: Annotated[
         str, typer.Option(help="Whose tasks: evalkit, or lmms for those of the installed lmms-eval.")
     ] = "evalkit",

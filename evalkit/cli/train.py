@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._data_options import revision_option, task_dir_option, task_setting_option
 from evalkit.cli._judge_options import JudgeCacheFile, JudgeConcurrency, JudgeKeyEnv, JudgeModel, JudgeUrl
 
 _DATA, _ROLLOUTS, _LEARNING, _WHERE = "Data", "Rollouts (hdpo, grpo, coupled)", "Learning", "Training"
@@ -48,18 +49,14 @@ def train(
             help="sft: run folder, or folder of them (repeatable). Else where the task's rows are, as for evalkit run.",
         ),
     ] = None,
-    revision: Annotated[
-        str | None, typer.Option(rich_help_panel=_DATA, help="Commit or tag of the hub data set.")
-    ] = None,
+    revision: Annotated[str | None, revision_option(_DATA)] = None,
     task_dir: Annotated[
         list[Path] | None,
-        typer.Option("--task-dir", rich_help_panel=_DATA, help="Folder with further tasks (repeatable)."),
+        task_dir_option(_DATA),
     ] = None,
     task_option: Annotated[
         list[str] | None,
-        typer.Option(
-            "--task-option", "--task-arg", "-T", rich_help_panel=_DATA, help="Task option, name=value (repeatable)."
-        ),
+        task_setting_option(_DATA, "--task-arg"),
     ] = None,
     limit: Annotated[int | None, typer.Option(rich_help_panel=_DATA, min=1, help="Only the first N rows.")] = None,
     wrong_too: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evalkit.cli._data_options import TaskDirs
 from evalkit.cli._remote import run_folder
 from evalkit.records import Rule
 
@@ -23,9 +24,7 @@ def view(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
     open_: Annotated[bool, typer.Option("--open", help="Open the browser.")] = False,
     rule: Annotated[Rule, typer.Option(help="Whose verdicts count.")] = Rule.STRICT,
-    task_dir: Annotated[
-        list[Path] | None, typer.Option("--task-dir", help="Folder with further tasks (repeatable).")
-    ] = None,
+    task_dir: TaskDirs = None,
 ) -> None:
     """Show the report of a folder of runs in the browser; it follows runs that are going on. Ctrl-C ends it.
 
