@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 
 from evalkit.curation.images import Look
 from evalkit.curation.neighbours import leaders
-from evalkit.curation.prompts import Prompt, SiftedPrompts
+from evalkit.curation.prompts import Prompt
+from evalkit.curation.source import Sifted
 from evalkit.curation.wording import words
 
 RADIUS = 12
@@ -29,7 +30,7 @@ EXPLAINED = (
 )
 
 
-def distinct(prompts: Sequence[Prompt], looks: Mapping[str, Look]) -> SiftedPrompts:
+def distinct(prompts: Sequence[Prompt], looks: Mapping[str, Look]) -> Sifted[Prompt]:
     """Drop prompts on further files of a picture, and repeated prompts.
 
     Args:
@@ -39,7 +40,7 @@ def distinct(prompts: Sequence[Prompt], looks: Mapping[str, Look]) -> SiftedProm
     names = pictures({image.header.sha256: None for prompt in prompts for image in prompt.sample.images}, looks)
     first: dict[tuple[str, ...], Prompt] = {}
     asked: dict[tuple[object, ...], Prompt] = {}
-    sifted = SiftedPrompts([], [])
+    sifted = Sifted[Prompt]([], [])
     for prompt in prompts:
         files = _files(prompt)
         picture = tuple(names[file] for file in files)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from evalkit.curation.prompts import Prompt, SiftedPrompts
+from evalkit.curation.prompts import Prompt
 from evalkit.curation.report import Table
+from evalkit.curation.source import Sifted
 from evalkit.errors import EvalkitError
 from evalkit.records import Rule
 
@@ -94,7 +95,7 @@ def group_size(prompts: Sequence[Prompt], settings: MixSettings) -> int:
     return settings.group or most
 
 
-def mixed(prompts: Sequence[Prompt], settings: MixSettings) -> SiftedPrompts:
+def mixed(prompts: Sequence[Prompt], settings: MixSettings) -> Sifted[Prompt]:
     """Keep the prompts whose rollouts are a real mix.
 
     Each prompt's `found` gets `right`, `scored` and `group`.
@@ -104,7 +105,7 @@ def mixed(prompts: Sequence[Prompt], settings: MixSettings) -> SiftedPrompts:
     """
     check(settings)
     group = group_size(prompts, settings)
-    sifted = SiftedPrompts([], [])
+    sifted = Sifted[Prompt]([], [])
     for prompt in prompts:
         score = score_of(prompt, group, settings.rule)
         prompt.found.update(score._asdict())

@@ -89,7 +89,7 @@ def check_enough(entries: Sequence[Entry], tries: Mapping[_Key, Tries], least: i
     )
 
 
-def necessity(entries: Sequence[Entry], tries: Mapping[_Key, Tries], least: int = TRIES) -> Sifted:
+def necessity(entries: Sequence[Entry], tries: Mapping[_Key, Tries], least: int = TRIES) -> Sifted[Entry]:
     """Drop trajectories on samples that the base model always answers right without tools.
 
     Reason: `solved_without_tools`. Errors: `too_few_tries`, `no_tries`. The entries get `direct_right` and
@@ -103,7 +103,7 @@ def necessity(entries: Sequence[Entry], tries: Mapping[_Key, Tries], least: int 
     Raises:
         DataError: the tries are of another question under the same id.
     """
-    sifted = Sifted([], [])
+    sifted = Sifted[Entry]([], [])
     for entry in entries:
         found = tries.get((entry.run.task, entry.record.sample.id))
         if found is None:

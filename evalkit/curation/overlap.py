@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from evalkit.curation.images import Look
 from evalkit.curation.leakage import RADIUS, TELLING, Detector, Item, Leakage, Match, summed
-from evalkit.curation.prompts import Prompt, SiftedPrompts
+from evalkit.curation.prompts import Prompt
+from evalkit.curation.source import Sifted
 from evalkit.curation.usable import looks_of
 from evalkit.curation.wording import SHARE
 
@@ -19,13 +20,13 @@ EXPLAINED = (
 )
 
 
-def clean(prompts: Sequence[Prompt], looks: Mapping[str, Look], detector: Detector) -> tuple[SiftedPrompts, Leakage]:
+def clean(prompts: Sequence[Prompt], looks: Mapping[str, Look], detector: Detector) -> tuple[Sifted[Prompt], Leakage]:
     """Drop prompts that leak; what all of them share with the benchmarks.
 
     Reasons: see `Evidence`. The prompts' `found` gets every match.
     """
     items = [Item(prompt.id, prompt.sample.question, tuple(looks_of(prompt, looks))) for prompt in prompts]
-    sifted = SiftedPrompts([], [])
+    sifted = Sifted[Prompt]([], [])
     matches: list[tuple[Item, list[Match]]] = []
     for prompt, item, found in zip(prompts, items, detector.matches(items), strict=True):
         matches.append((item, found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from evalkit.curation.report import Fate
 from evalkit.curation.source import Entry, SourceRun, entries_of
@@ -58,18 +58,6 @@ class Prompt:
             detail=detail,
             found=self.found,
         )
-
-
-class SiftedPrompts(NamedTuple):
-    """What a filter made of prompts.
-
-    Attributes:
-        kept: in order.
-        out: fates of the others, in order.
-    """
-
-    kept: list[Prompt]
-    out: list[Fate]
 
 
 def prompts_of(runs: Sequence[SourceRun]) -> list[Prompt]:

@@ -67,7 +67,7 @@ async def replay(
     *,
     started: Callable[[Capabilities], None] = lambda can: None,
     done: Callable[[], None] = lambda: None,
-) -> Sifted:
+) -> Sifted[Entry]:
     """Execute every call again and compare what comes back.
 
     Reasons: `code_fails`; `calls_differ` (the text has other calls than the record); `text_differs`; `image_differs`;
@@ -91,7 +91,7 @@ async def replay(
     for run in runs.values():
         mine = [entry for entry in entries if entry.run is run]
         await _replay_run(run, mine, sandbox, findings, started, done)
-    sifted = Sifted([], [])
+    sifted = Sifted[Entry]([], [])
     for entry in entries:
         if finding := findings[id(entry)]:
             sifted.out.append(entry.fate(NAME, finding.reason, one_line(finding.detail), error=finding.error))

@@ -20,10 +20,10 @@ from evalkit.curation.images import Progress, Viewer, quiet
 from evalkit.curation.judges import new_judge, reach
 from evalkit.curation.leakage import RADIUS, TELLING, Detector
 from evalkit.curation.mix import MixSettings
-from evalkit.curation.prompts import Prompt, SiftedPrompts, prompts_of
+from evalkit.curation.prompts import Prompt, prompts_of
 from evalkit.curation.report import Fate, Report, Step, Table, step, write_report
 from evalkit.curation.rubric import read_rubric
-from evalkit.curation.source import messages_of, open_sources
+from evalkit.curation.source import Sifted, messages_of, open_sources
 from evalkit.curation.wording import SHARE
 from evalkit.runs.judges import JudgeSettings
 from evalkit.scoring.judge.model import Asker
@@ -151,13 +151,13 @@ class _Curation:
         self.tables[:0] = mix.histogram(ranked, self.settings.mix, kept)
         return kept
 
-    def took(self, name: str, explained: str, sifted: SiftedPrompts) -> list[Prompt]:
+    def took(self, name: str, explained: str, sifted: Sifted[Prompt]) -> list[Prompt]:
         """Count a filter."""
         self.steps.append(step(name, len(sifted.kept), sifted.out, explained))
         self.fates += sifted.out
         return sifted.kept
 
-    async def judged(self, prompts: Sequence[Prompt], judge: Asker[Conversation]) -> SiftedPrompts:
+    async def judged(self, prompts: Sequence[Prompt], judge: Asker[Conversation]) -> Sifted[Prompt]:
         """Ask the judge."""
         settings, rubric, pictures = self.settings.judge, self.rubric, self.settings.judge_sees
         done = self.progress("asking the judge", len(prompts))

@@ -145,7 +145,7 @@ class _Curation:
                 await judge.close()
         return self.write(kept)
 
-    def took(self, name: str, explained: str, sifted: Sifted) -> list[Entry]:
+    def took(self, name: str, explained: str, sifted: Sifted[Entry]) -> list[Entry]:
         """Count a filter."""
         self.steps.append(step(name, len(sifted.kept), sifted.out, explained))
         self.fates += sifted.out
@@ -166,7 +166,7 @@ class _Curation:
             self.notes.append("the tries without tools are the runs' own direct arms: the agent's model, no other base")
         return tries
 
-    async def replayed(self, entries: Sequence[Entry]) -> Sifted:
+    async def replayed(self, entries: Sequence[Entry]) -> Sifted[Entry]:
         """Execute code again."""
 
         def started(can: Capabilities) -> None:
@@ -181,7 +181,7 @@ class _Curation:
             done=self.progress("executing code again", len(entries)),
         )
 
-    async def graded(self, entries: Sequence[Entry], judge: Asker[Conversation]) -> Sifted:
+    async def graded(self, entries: Sequence[Entry], judge: Asker[Conversation]) -> Sifted[Entry]:
         """Ask the judge."""
         settings = self.settings
         sifted = await judged.strategy(

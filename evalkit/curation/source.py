@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from evalkit.runs.find import run_folders
 from evalkit.runs.folder import RunInfo, read_info
 from evalkit.runs.imported import IMPORTED
 from evalkit.runs.store import latest_records
+
+T = TypeVar("T")
 
 
 # a repr with all records in it takes seconds, and asyncio makes one of every result
@@ -123,15 +125,15 @@ class Entry:
         )
 
 
-class Sifted(NamedTuple):
-    """What a filter made of entries.
+class Sifted(NamedTuple, Generic[T]):
+    """What a filter made of entries or prompts.
 
     Attributes:
         kept: in order.
         out: fates of the others, in order.
     """
 
-    kept: list[Entry]
+    kept: list[T]
     out: list[Fate]
 
 

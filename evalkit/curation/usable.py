@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evalkit.curation.images import Flaw, Look, Progress, Viewer, quiet
-from evalkit.curation.prompts import Prompt, SiftedPrompts
+from evalkit.curation.prompts import Prompt
+from evalkit.curation.source import Sifted
 from evalkit.errors import DataError
 
 NAME = "usable images"
@@ -39,9 +40,9 @@ def look_at_all(prompts: Sequence[Prompt], viewer: Viewer, progress: Progress = 
     return looks
 
 
-def usable(prompts: Sequence[Prompt], looks: Mapping[str, Look]) -> SiftedPrompts:
+def usable(prompts: Sequence[Prompt], looks: Mapping[str, Look]) -> Sifted[Prompt]:
     """Drop prompts with an image that cannot be used; see `Flaw`."""
-    sifted = SiftedPrompts([], [])
+    sifted = Sifted[Prompt]([], [])
     for prompt in prompts:
         flawed = next((look for look in looks_of(prompt, looks) if look.flaw is not None), None)
         if flawed is None or flawed.flaw is None:

@@ -15,7 +15,7 @@ EXPLAINED = (
 )
 
 
-def whole(entries: Sequence[Entry], rule: Rule = Rule.STRICT) -> Sifted:
+def whole(entries: Sequence[Entry], rule: Rule = Rule.STRICT) -> Sifted[Entry]:
     """Drop what cannot be learned from, whatever its calls are.
 
     Reasons: `partial`, `unfinished`, `wrong_answer`, `rewritten` (the protocol took turns out), `no_call`,
@@ -25,7 +25,7 @@ def whole(entries: Sequence[Entry], rule: Rule = Rule.STRICT) -> Sifted:
         entries: trajectories.
         rule: whose verdict says that an answer is right.
     """
-    sifted = Sifted([], [])
+    sifted = Sifted[Entry]([], [])
     for entry in entries:
         verdict = entry.record.outcome.verdict
         if verdict.is_error:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from evalkit.curation import strategy as judged
 from evalkit.curation.grading import MOST_CHARACTERS, Conversation, RubricWording
 from evalkit.curation.rubric import STRATEGIC, Rubric, read_rubric
-from evalkit.curation.source import Sifted, entries_of, open_sources
+from evalkit.curation.source import Entry, Sifted, entries_of, open_sources
 from evalkit.engines.base import Completion, Message, Request
 from evalkit.errors import DataError, EngineError
 from evalkit.scoring.judge import Asker, JudgeCache, UnreadableError
@@ -59,13 +59,15 @@ def conversation(**change: Any) -> Conversation:
     return Conversation(**{"messages": messages, "answer": "A", **change})
 
 
-def graded(folder: Path, engine: Engine, ids: list[str], cache: Path | None = None) -> tuple[Sifted, dict[str, Any]]:
+def graded(
+    folder: Path, engine: Engine, ids: list[str], cache: Path | None = None
+) -> tuple[Sifted[Entry], dict[str, Any]]:
     run = folder / "run"
     if not run.exists():
         write(run, [trajectory(id, [Call("print(1)", "1\n")]) for id in ids])
     mine = [entry for source in open_sources([run]) for entry in entries_of(source)]
 
-    async def go() -> tuple[Sifted, dict[str, Any]]:
+    async def go() -> tuple[Sifted[Entry], dict[str, Any]]:
         judge: Asker[Conversation] = Asker(engine, RubricWording(rubric()), JudgeCache(cache) if cache else None)
         await judge.start()
         try:
