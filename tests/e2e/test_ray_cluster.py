@@ -261,7 +261,9 @@ def test_a_real_model_gives_the_same_rows_in_one_process_and_in_replicas(
         code, said = runs[-1].end()
         assert code == 0, said
     assert figures(runs[0].folder) == figures(runs[1].folder)
-    assert [each["trajectories"] for each in replicas(runs[1].folder)] == [12, 12]
+    counts = [each["trajectories"] for each in replicas(runs[1].folder)]
+    assert sum(counts) == 24
+    assert all(counts), "both took part; in which shares depends on which one is free first"
 
 
 def test_a_killed_evalkit_takes_its_own_ray_with_it_and_goes_on(tmp_path: Path, variables: dict[str, str]) -> None:
