@@ -177,12 +177,17 @@ def replicas(run: Path) -> list[dict[str, Any]]:
 def test_actors_and_nodes_that_die_cost_no_row(tmp_path: Path, variables: dict[str, str], cluster: Cluster) -> None:
     whole = Run(tmp_path, variables, run="whole")
     assert whole.end()[0] == 0
-    first, second = cluster.tell("add", 1), cluster.tell("add", 1)
+    (path_of_first := tmp_path / "first").mkdir()
+    first, second = cluster.tell("add", 1, path_of_first), cluster.tell("add", 1)
     run = Run(tmp_path, variables, "--ray", cluster.address)
     run.wait_for(15)
     actors = [process for process, command in marked(variables[MARK]).items() if command.startswith("ray::Host")]
     assert len(actors) == 2
-    os.kill(actors[0], signal.SIGKILL)
+    # not the one whose node ends later: it might still be on its way back then, with nothing to lose
+    (on_first,) = [
+        actor for actor in actors if f"{path_of_first}".encode() in Path(f"/proc/{actor}/environ").read_bytes()
+    ]
+    os.kill(on_first, signal.SIGKILL)
     run.wait_for(60)
     cluster.tell("remove", second)
     run.wait_for(90)
