@@ -6,12 +6,15 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit.stats import StatsUnavailable, mean
 from evalkit.training.recipes.nano.grid import SETTINGS, SHARES, Setting
 from evalkit.training.recipes.nano.measure import HeldOut
 from evalkit.training.recipes.nano.trials import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NEEDED, UNNEEDED = "needs tool", "legible"
 _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, HeldOut]], float]], ...] = (
@@ -101,7 +104,7 @@ def draw_curves(results: Sequence[Result], file: Path) -> None:
         axes[0][column].set_title(setting.name)
         axes[-1][column].set_xlabel("step")
     figure.legend([shown[name] for name in names], names, loc="outside lower center", ncols=4)
-    figure.savefig(file, metadata=_UNDATED)
+    _save(figure, file)
 
 
 def draw_phase(results: Sequence[Result], file: Path) -> None:
@@ -116,13 +119,23 @@ def draw_phase(results: Sequence[Result], file: Path) -> None:
         image = panel.imshow(grid, vmin=low, vmax=1, cmap=colours, aspect="auto")
         for y, row in enumerate(grid):
             for x, shown in enumerate(row):
-                panel.text(x, y, f"{shown:.2f}", ha="center", va="center", fontsize=8)
+                red, green, blue, _ = image.cmap(image.norm(shown))
+                readable = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
+                panel.text(x, y, f"{shown:.2f}", ha="center", va="center", fontsize=8, color=readable)
         panel.set_xticks(range(len(SHARES)), [f"{share:.0%}" for share in SHARES])
         panel.set_yticks(range(len(names)), names)
         panel.set_xlabel("share of questions that need the tool")
         panel.set_title(title)
         figure.colorbar(image, ax=panel)
-    figure.savefig(file, metadata=_UNDATED)
+    _save(figure, file)
+
+
+def _save(figure: Figure, file: Path) -> None:
+    import matplotlib
+
+    # the same drawing, the same bytes
+    with matplotlib.rc_context({"svg.hashsalt": "evalkit"}):
+        figure.savefig(file, metadata=_UNDATED)
 
 
 def _apart(result: Result) -> float:
