@@ -20,7 +20,6 @@ TaskData = Annotated[
         "--task-data", metavar="NAME=DATA", help="Where a benchmark's rows are, as for run --data (repeatable)."
     ),
 ]
-TaskDir = TaskDirs
 Verdicts = Annotated[Rule, typer.Option(help="Whose verdicts say what is right.")]
 AllowedErrors = Annotated[float, typer.Option(min=0, max=1, help="Share of error rows above which to exit with 3.")]
 JudgeUrl = Annotated[
@@ -136,7 +135,7 @@ def rl(
     rubric: Rubric = None,
     rule: Verdicts = Rule.STRICT,
     allowed_errors: AllowedErrors = 0.01,
-    task_dir: TaskDir = None,
+    task_dir: TaskDirs = None,
 ) -> None:
     """Prompts for RL: with good images, no near-duplicates, not ambiguous, and rollouts that are a real mix."""
     from evalkit.cli._curate import Judging, against_of, curated_rl
@@ -162,7 +161,7 @@ def leakage(
     against: Annotated[str, typer.Option(help="Benchmarks to compare with, e.g. vstar,hrbench_4k.")],
     task_data: TaskData = None,
     out: Annotated[Path | None, typer.Option(help="Folder for a report with every match.")] = None,
-    task_dir: TaskDir = None,
+    task_dir: TaskDirs = None,
 ) -> None:
     """What a data set shares with benchmarks: image files, pictures that look the same, questions. Exits with 1 if any.
 

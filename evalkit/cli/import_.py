@@ -38,14 +38,8 @@ Task = Annotated[
 ]
 Data = Annotated[str | None, typer.Option(rich_help_panel=_OWN, help="The task's rows, as for evalkit run.")]
 Revision = Annotated[str | None, revision_option(_OWN)]
-Option = Annotated[
-    list[str] | None,
-    task_setting_option(_OWN),
-]
-Dirs = Annotated[
-    list[Path] | None,
-    task_dir_option(_OWN),
-]
+Option = Annotated[list[str] | None, task_setting_option(_OWN)]
+Dirs = Annotated[list[Path] | None, task_dir_option(_OWN)]
 Whose = Annotated[Rule, typer.Option("--rule", rich_help_panel=_OWN, help="Whose verdicts come first.")]
 
 

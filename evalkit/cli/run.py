@@ -123,14 +123,8 @@ def request_of(
         ),
     ] = None,
     revision: Annotated[str | None, revision_option(_DATA)] = None,
-    task_dir: Annotated[
-        list[Path] | None,
-        task_dir_option(_DATA),
-    ] = None,
-    task_option: Annotated[
-        list[str] | None,
-        task_setting_option(_DATA),
-    ] = None,
+    task_dir: Annotated[list[Path] | None, task_dir_option(_DATA)] = None,
+    task_option: Annotated[list[str] | None, task_setting_option(_DATA)] = None,
     limit: Annotated[int | None, typer.Option(rich_help_panel=_DATA, min=1, help="Only the first N rows.")] = None,
     protocol: Annotated[
         str | None,

@@ -60,10 +60,7 @@ def score(
         str | None, typer.Option(rich_help_panel=_ELSEWHERE, help="Where the task's rows are, as for evalkit run.")
     ] = None,
     revision: Annotated[str | None, revision_option(_ELSEWHERE)] = None,
-    task_option: Annotated[
-        list[str] | None,
-        task_setting_option(_ELSEWHERE),
-    ] = None,
+    task_option: Annotated[list[str] | None, task_setting_option(_ELSEWHERE)] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", rich_help_panel=_ELSEWHERE, help="The model's name (default: the file's)."),

@@ -50,14 +50,8 @@ def train(
         ),
     ] = None,
     revision: Annotated[str | None, revision_option(_DATA)] = None,
-    task_dir: Annotated[
-        list[Path] | None,
-        task_dir_option(_DATA),
-    ] = None,
-    task_option: Annotated[
-        list[str] | None,
-        task_setting_option(_DATA, "--task-arg"),
-    ] = None,
+    task_dir: Annotated[list[Path] | None, task_dir_option(_DATA)] = None,
+    task_option: Annotated[list[str] | None, task_setting_option(_DATA, "--task-arg")] = None,
     limit: Annotated[int | None, typer.Option(rich_help_panel=_DATA, min=1, help="Only the first N rows.")] = None,
     wrong_too: Annotated[
         bool, typer.Option("--wrong-too", rich_help_panel=_DATA, help="sft: also trajectories with a wrong answer.")

@@ -119,6 +119,7 @@ def draw_phase(results: Sequence[Result], file: Path) -> None:
         image = panel.imshow(grid, vmin=low, vmax=1, cmap=colours, aspect="auto")
         for y, row in enumerate(grid):
             for x, shown in enumerate(row):
+                # brightness as the eye weighs it (ITU-R BT.601)
                 red, green, blue, _ = image.cmap(image.norm(shown))
                 readable = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
                 panel.text(x, y, f"{shown:.2f}", ha="center", va="center", fontsize=8, color=readable)
